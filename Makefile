@@ -1,0 +1,56 @@
+# PYTHON=python3.12   the interpreter that the virtual environment is made with (3.11 or newer)
+# VENV=.venv          where the virtual environment lies
+# ARGS='...'          more words for run.py or pytest: make rag ARGS='--set retrieval.k=8'
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN = $(VENV)/bin
+PACKAGES = lifecycle rag steps pipelines cli usecases
+UNFINISHED = $(VENV)/.unfinished
+
+.DEFAULT_GOAL = help
+.PHONY: help rag test lint format lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@sed -n 's/^# \([A-Z]*=.*\)/  \1/p' Makefile
+
+rag: $(VENV)/.requirements.txt ## set up, then run the RAG pipeline on the handbook
+	$(BIN)/python run.py --pipeline rag $(ARGS)
+
+test: $(VENV)/.requirements-dev.txt ## set up, then run the test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.requirements-dev.txt ## set up, then style, types and who may import whom
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy run.py $(PACKAGES)
+	$(BIN)/lint-imports
+
+format: $(VENV)/.requirements-dev.txt ## rewrite the sources in the project's style
+	$(BIN)/python -m ruff check --fix-only
+	$(BIN)/python -m ruff format
+
+# Pins stay where the requirements allow them; make lock ARGS=--upgrade takes the newest.
+lock: $(VENV)/.requirements.txt ## remake constraints.txt for Python 3.11 and newer
+	grep -hv '^-' requirements.txt requirements-dev.txt | $(BIN)/uv pip compile - --quiet \
+		--universal --python-version 3.11 --no-annotate --custom-compile-command 'make lock' \
+		--output-file constraints.txt $(ARGS)
+
+clean: ## remove the virtual environment and the tools' caches (not .state)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find $(PACKAGES) tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# One stamp for each requirements file. An install that was cut short leaves UNFINISHED behind, and
+# the next one starts from nothing: pip takes a half-written package for an installed one. Compiling
+# on all cores, the libraries' own tests left out, takes half as long as pip does for it.
+$(VENV)/.%: % requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed, as in: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
+	@if [ -e $(UNFINISHED) ]; then rm -rf $(VENV)/* $(VENV)/.requirements*; fi
+	@mkdir -p $(VENV) && touch $(UNFINISHED)
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --no-input --disable-pip-version-check --no-compile -r $<
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
+	@touch $@ && rm $(UNFINISHED)

@@ -1,0 +1,58 @@
+"""The process's environment, set before any library reads it: no telemetry, no hub, no noise."""
+
+import logging
+import os
+import warnings
+
+from lifecycle.errors import StorageError
+from lifecycle.state import State
+
+DEFAULTS = {
+    "ZENML_ANALYTICS_OPT_IN": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "BENTOML_DO_NOT_TRACK": "True",
+    "DO_NOT_TRACK": "1",
+    "LANGSMITH_TRACING": "false",
+    "LANGCHAIN_TRACING_V2": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+
+def prepare(debug: bool) -> None:
+    """Set defaults that the user has not set, and send the libraries' logs to the state folder.
+
+    With ``debug`` they go to standard error as well.
+    """
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "DEBUG" if debug else "ERROR")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "DEBUG" if debug else "WARNING")
+    _log(State.from_env(), debug)
+
+
+def _log(state: State, debug: bool) -> None:
+    try:
+        state.root.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(state.log, delay=True, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"cannot write to the state folder {state.root}: {error.strerror}.",
+            "Choose another with MLOPS_HOME.",
+        ) from error
+    handlers: list[logging.Handler] = [file]
+    if debug:
+        handlers.append(logging.StreamHandler())
+    logging.basicConfig(
+        level=logging.INFO,
+        handlers=handlers,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+    logging.captureWarnings(True)
+    warnings.simplefilter("default" if debug else "ignore")

@@ -1,0 +1,125 @@
+"""The words that the command line takes. Nothing heavy is imported here: `--help` is instant."""
+
+import argparse
+from typing import NoReturn
+
+from lifecycle.errors import UsageError, did_you_mean
+
+PIPELINES = ("rag",)
+DEFAULT_USE_CASE = {"rag": "handbook"}
+OWN_DATA_USE_CASE = {"rag": "documents"}
+
+EPILOG = """\
+commands (each has its own --help):
+  run.py --pipeline rag           run a pipeline: from data to a registered, gated model
+  run.py ask QUESTION             a streamed answer with citations, from the champion
+  run.py models [NAME]            registered models: champion, metrics, data version
+  run.py promote NAME --version N make a version the champion
+  run.py rollback NAME            give the place back to the champion before
+  run.py ui                       the MLflow UI on this project's store
+
+examples:
+  python run.py --pipeline rag
+  python run.py --pipeline rag --set retrieval.k=12 --set chunking.max_tokens=160
+  python run.py --pipeline rag --name notes --set source.paths='["~/notes"]'
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError, with the nearest valid word, instead of printing usage and leaving."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}.", f"See {self.prog} --help.")
+
+    def parse(self, arguments: list[str]) -> argparse.Namespace:
+        values, unknown = self.parse_known_args(arguments)
+        if unknown:
+            self._refuse(unknown[0])
+        return values
+
+    def _refuse(self, word: str) -> NoReturn:
+        if word.startswith("-"):
+            options = [o for o in self._option_string_actions if o.startswith("--")]
+            raise UsageError(f"unknown option {word!r}.", did_you_mean(word, options))
+        raise UsageError(f"unexpected word {word!r}.", f"See {self.prog} --help.")
+
+
+def pipeline_parser() -> Parser:
+    parser = _parser("run.py", "One lifecycle for every kind of model.", EPILOG)
+    parser.add_argument("--pipeline", metavar="NAME", help=f"what to run: {', '.join(PIPELINES)}")
+    parser.add_argument("--use-case", metavar="NAME", help="a folder under usecases/")
+    parser.add_argument("--name", metavar="NAME", help="name of the registered model")
+    parser.add_argument("--stack", metavar="NAME", default="local", help="a file under stacks/")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="override one setting"
+    )
+    parser.add_argument("--no-cache", action="store_true", help="run every step again")
+    parser.add_argument(
+        "--require-promotion", action="store_true", help="exit with 3 unless it is champion"
+    )
+    return parser
+
+
+def ask_parser() -> Parser:
+    parser = _parser("run.py ask", "Answer a question from the champion, with citations.")
+    parser.add_argument("question")
+    parser.add_argument("--name", metavar="NAME", default="handbook", help="registered model")
+    parser.add_argument("--version", metavar="N", type=int, help="this version, not the champion")
+    parser.add_argument("--k", metavar="K", type=int, help="passages to retrieve")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return _with_stack(parser)
+
+
+def models_parser() -> Parser:
+    parser = _parser("run.py models", "List registered models and their versions.")
+    parser.add_argument("name", nargs="?", help="one model, with its versions and audit trail")
+    parser.add_argument(
+        "--lineage", action="store_true", help="where each version came from: data, code, run"
+    )
+    parser.add_argument(
+        "--data-version", metavar="ID", help="the versions trained on this data version"
+    )
+    return _with_stack(parser)
+
+
+def promote_parser() -> Parser:
+    parser = _parser("run.py promote", "Make a version of a model its champion.")
+    parser.add_argument("name")
+    parser.add_argument("--version", metavar="N", type=int, required=True)
+    parser.add_argument("--reason", metavar="TEXT", default="by hand")
+    return _with_stack(parser)
+
+
+def rollback_parser() -> Parser:
+    parser = _parser("run.py rollback", "Give the champion's place back to the one before.")
+    parser.add_argument("name")
+    parser.add_argument("--reason", metavar="TEXT", default="by hand")
+    return _with_stack(parser)
+
+
+def ui_parser() -> Parser:
+    parser = _parser("run.py ui", "Serve the MLflow UI on this project's store.")
+    parser.add_argument("--port", metavar="PORT", type=int, default=5000)
+    parser.add_argument(
+        "--zenml", action="store_true", help="serve ZenML's dashboard instead (loopback only)"
+    )
+    return _with_stack(parser)
+
+
+def _with_stack(parser: Parser) -> Parser:
+    parser.add_argument("--stack", metavar="NAME", default="local", help="a file under stacks/")
+    return parser
+
+
+def _parser(prog: str, description: str, epilog: str = "") -> Parser:
+    parser = Parser(
+        prog=prog,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--debug", action="store_true", help="show the libraries' logs, and tracebacks"
+    )
+    return parser

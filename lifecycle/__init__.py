@@ -1,0 +1,1 @@
+"""What happens to every model, whatever its kind: plain Python, no ZenML and no BentoML."""

@@ -1,0 +1,56 @@
+"""What the shared steps do with a folder of tables: validate it, make it a data version."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.atomic import write_text
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
+
+TABLE = "table.parquet"
+VERSION = "version.json"
+
+
+@dataclass(frozen=True)
+class ValidationSummary:
+    good: int
+    bad: int
+    quarantine: str
+
+
+def validate_table(
+    source: Path, schema: "DataFrameSchema", quarantine: Path, max_bad_share: float, out: Path
+) -> ValidationSummary:
+    """Copy the good rows of ``source/table.parquet`` to ``out``; bad ones go to ``quarantine``.
+
+    Raises InvalidDataError where more than ``max_bad_share`` of the rows are bad.
+    """
+    import pyarrow.parquet as pq
+
+    from lifecycle.validation import validate
+
+    table = pq.read_table(source / TABLE)
+    checked = [name for name in schema.columns if name in table.column_names]
+    frame = table.select(checked).to_pandas()
+    result = validate(frame, schema, quarantine, max_bad_share)
+    pq.write_table(table.take(result.good.index.to_numpy()), out / TABLE, compression="zstd")
+    where = str(result.quarantine_file) if result.quarantine_file else ""
+    return ValidationSummary(len(result.good), len(result.bad), where)
+
+
+def version_table(
+    source: Path, store: Path, dataset: str, context: Mapping[str, str], out: Path
+) -> str:
+    """Store ``source/table.parquet`` as a version of ``dataset``; its id, also in ``out``."""
+    import pyarrow.parquet as pq
+
+    from lifecycle.data import DataStore
+
+    table = pq.read_table(source / TABLE)
+    version = DataStore(store).write(dataset, {"all": table}, context)
+    write_text(out / VERSION, json.dumps({"dataset": dataset, "id": version.id}))
+    return version.id

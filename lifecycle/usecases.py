@@ -1,0 +1,49 @@
+"""Use cases: folders under ``usecases/``, found by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from lifecycle.errors import UsageError, did_you_mean
+from lifecycle.fingerprint import ROOT
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
+
+FOLDER = ROOT / "usecases"
+
+
+@dataclass(frozen=True)
+class UseCase:
+    name: str
+    folder: Path
+
+    def config_file(self, pipeline: str) -> Path:
+        """The YAML for ``pipeline``. Raises UsageError naming the pipelines there are."""
+        path = self.folder / f"{pipeline}.yaml"
+        if not path.is_file():
+            there = ", ".join(p.stem for p in sorted(self.folder.glob("*.yaml"))) or "none"
+            raise UsageError(
+                f"use case {self.name!r} has no {pipeline}.yaml.", f"It supports: {there}."
+            )
+        return path
+
+    def schema(self) -> "DataFrameSchema":
+        """What good data looks like: ``schema()`` of the folder's ``schema.py``."""
+        module = import_module(f"usecases.{self.name}.schema")
+        return cast("Callable[[], DataFrameSchema]", module.schema)()
+
+
+def find(name: str) -> UseCase:
+    """The use case named ``name``. Raises UsageError with the nearest name."""
+    folder = FOLDER / name
+    if name not in known():
+        raise UsageError(f"there is no use case {name!r}.", did_you_mean(name, known()))
+    return UseCase(name, folder)
+
+
+def known() -> list[str]:
+    """Names of all use cases: folders with at least one pipeline's YAML."""
+    return sorted({path.parent.name for path in FOLDER.glob("*/*.yaml")})

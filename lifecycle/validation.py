@@ -1,0 +1,221 @@
+"""Rows that break the schema are set aside with the reason, never dropped in silence.
+
+A pandera schema says what good data looks like. What concerns the table as a whole (a column is
+missing, or has a type that the schema neither allows nor coerces) stops at once; what concerns
+single rows sends those rows to a quarantine file. A column whose schema has the metadata
+``{"sensitive": True}`` keeps its values out of reasons, messages and the quarantine file.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle import atomic
+from lifecycle.errors import InvalidDataError
+from lifecycle.problems import (
+    HIDDEN,
+    is_type_check,
+    sensitive,
+    shown,
+    table_name,
+    table_problem,
+    words,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pandera.pandas as pa
+
+PROBLEM = "problem"
+EXAMPLES = 3
+REASONS = 3
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One check that rows failed: the column (empty: several), what is wrong with the value in
+    words (``is missing``), in how many rows, and a few of the values."""
+
+    column: str
+    problem: str
+    rows: int
+    examples: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = f" (such as {', '.join(self.examples)})" if self.examples else ""
+        where = f"{self.column} " if self.column else ""
+        return f"{where}{self.problem} in {self.rows:,} row{'s' * (self.rows != 1)}{shown}"
+
+
+@dataclass(frozen=True)
+class Validated:
+    """``good``: the rows that fit, coerced, index and order kept. ``bad``: the others as they
+    came, with the column ``problem``. ``summary``: the failed checks, most rows first.
+    ``quarantine_file``: where ``bad`` was written; None where all rows are good."""
+
+    good: "pd.DataFrame"
+    bad: "pd.DataFrame"
+    summary: list[Failure]
+    quarantine_file: Path | None
+
+    @property
+    def bad_share(self) -> float:
+        return len(self.bad) / max(1, len(self.bad) + len(self.good))
+
+
+def validate(
+    frame: "pd.DataFrame",
+    schema: "pa.DataFrameSchema",
+    quarantine: Path,
+    max_bad_share: float,
+) -> Validated:
+    """Part the rows of ``frame`` that fit ``schema`` from those that do not.
+
+    Bad rows are written to a CSV file in the folder ``quarantine``, named by its content, so that
+    the same bad rows give the same file. Raises InvalidDataError where the table as a whole does
+    not fit, and where the share of bad rows is above ``max_bad_share`` (0 to 1); then the file is
+    written first and named.
+    """
+    import pandas as pd
+
+    _require_columns(frame, schema)
+    rows = frame.set_axis(pd.RangeIndex(len(frame)), axis=0)
+    good, failures = _split(rows, schema)
+    hidden = sensitive(schema)
+    failures["value"] = failures["value"].mask(failures["column"].isin(hidden), HIDDEN)
+    bad = _with_problem(frame, failures, hidden)
+    result = Validated(
+        good.set_axis(frame.index[good.index], axis=0),
+        bad,
+        _summary(failures),
+        _write(bad, schema, quarantine),
+    )
+    if result.bad_share > max_bad_share:
+        raise _too_many(result, schema, max_bad_share)
+    return result
+
+
+def _require_columns(frame: "pd.DataFrame", schema: "pa.DataFrameSchema") -> None:
+    missing = [
+        str(name)
+        for name, column in schema.columns.items()
+        if column.required and not column.regex and name not in frame.columns
+    ]
+    if missing:
+        present = [str(name) for name in frame.columns]
+        spare = [name for name in present if name not in schema.columns]
+        raise InvalidDataError(
+            f"{table_name(schema)} lacks {', '.join(_lacking(name, spare) for name in missing)}.",
+            f"Its columns are: {', '.join(present) or 'none at all'}.",
+        )
+
+
+def _lacking(name: str, spare: list[str]) -> str:
+    near = get_close_matches(name, spare, n=1)
+    return f"column {name!r}" + (f" (is it the one called {near[0]!r}?)" if near else "")
+
+
+def _split(
+    rows: "pd.DataFrame", schema: "pa.DataFrameSchema"
+) -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    """The rows that fit, coerced, and a line for each failure: row, column, problem, value.
+
+    A value of the wrong type keeps its whole column from being checked: rows with such values
+    are taken out first, then the others are checked in full.
+    """
+    import pandas as pd
+    import pandera.errors
+
+    found = [pd.DataFrame(columns=["row", "column", "check", "problem", "value"])]
+    while True:
+        try:
+            return schema.validate(rows, lazy=True), pd.concat(found, ignore_index=True)
+        except pandera.errors.SchemaErrors as error:
+            cases = error.failure_cases
+            failures = _row_failures(cases[cases["index"].notna()], schema)
+            if failures.empty:
+                raise InvalidDataError(table_problem(cases, schema)) from error
+            mistyped = failures["row"][failures["check"].map(is_type_check)]
+            if len(mistyped):
+                failures = failures[failures["row"].isin(mistyped)]
+            found.append(failures)
+            rows = rows.drop(index=failures["row"].unique().tolist())
+
+
+def _row_failures(cases: "pd.DataFrame", schema: "pa.DataFrameSchema") -> "pd.DataFrame":
+    import pandas as pd
+
+    whole_row = cases["schema_context"] == "DataFrameSchema"
+    absent = cases["failure_case"].isna()
+    problems = {check: words(check, schema) for check in cases["check"].unique()}
+    problem = cases["check"].map(problems).mask(absent & ~whole_row, "is missing")
+    failures = pd.DataFrame(
+        {
+            "row": cases["index"].astype("int64"),
+            "column": cases["column"].astype("object").mask(whole_row, ""),
+            "check": cases["check"],
+            "problem": problem,
+            "value": cases["failure_case"].map(shown).mask(absent | whole_row, ""),
+        }
+    )
+    return failures.drop_duplicates(["row", "column", "problem"])
+
+
+def _with_problem(
+    frame: "pd.DataFrame", failures: "pd.DataFrame", hidden: set[str]
+) -> "pd.DataFrame":
+    """The bad rows of ``frame`` with all that is wrong with each in a last column."""
+    import pandas as pd
+
+    words = failures[["column", "value", "problem"]].to_numpy()
+    lines = pd.Series([" ".join(filter(None, line)) for line in words], dtype="object")
+    sentences = lines.groupby(failures["row"]).agg("; ".join)
+    bad = frame.iloc[sentences.index.to_numpy(dtype="int64")].copy()
+    for name in hidden.intersection(bad.columns):
+        bad[name] = HIDDEN
+    name = PROBLEM
+    while name in bad.columns:
+        name += "_"
+    bad[name] = sentences.to_numpy(dtype="object")
+    return bad
+
+
+def _summary(failures: "pd.DataFrame") -> list[Failure]:
+    groups = failures.groupby(["column", "problem"], sort=True)
+    found = [
+        Failure(str(column), str(problem), len(group), _examples(group["value"]))
+        for (column, problem), group in groups
+    ]
+    return sorted(found, key=lambda failure: -failure.rows)
+
+
+def _examples(values: "pd.Series[str]") -> tuple[str, ...]:
+    return tuple(values[values != ""].drop_duplicates().head(EXAMPLES))
+
+
+def _write(bad: "pd.DataFrame", schema: "pa.DataFrameSchema", folder: Path) -> Path | None:
+    if bad.empty:
+        return None
+    # Text that is no valid Unicode is one of the things that bad rows hold.
+    data = bad.to_csv(index_label="row", lineterminator="\n").encode(errors="backslashreplace")
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", schema.name or "rows")
+    path = folder / f"{stem}-{hashlib.sha256(data).hexdigest()[:12]}.csv"
+    if not path.exists():
+        atomic.write_bytes(path, data)
+    return path
+
+
+def _too_many(result: Validated, schema: "pa.DataFrameSchema", allowed: float) -> InvalidDataError:
+    bad, total = len(result.bad), len(result.bad) + len(result.good)
+    reasons = "; ".join(map(str, result.summary[:REASONS]))
+    more = len(result.summary) - REASONS
+    others = f"; and {more} more kinds of failure" if more > 0 else ""
+    return InvalidDataError(
+        f"{bad:,} of {total:,} rows of {table_name(schema)} ({result.bad_share:.1%}) break the schema, "
+        f"above the allowed {allowed:.1%}: {reasons}{others}.",
+        f"They are in {result.quarantine_file}, each with its reason: mend the source, or allow "
+        "a larger share.",
+    )

@@ -1,0 +1,1 @@
+"""ZenML pipelines: which steps in which order."""

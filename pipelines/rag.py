@@ -1,0 +1,90 @@
+"""load → validate → version → prepare → index → evaluate → gate → register, for a RAG index."""
+
+import hashlib
+from dataclasses import dataclass
+
+from zenml import pipeline
+
+from lifecycle.fingerprint import ROOT
+from lifecycle.sources import digest
+from lifecycle.usecases import UseCase
+from pipelines.runtime import Finished, finished
+from rag.config import RagConfig
+from rag.stages import source_files
+from steps import evaluate as evaluate_step
+from steps import gate as gate_step
+from steps import index as index_step
+from steps import load as load_step
+from steps import prepare as prepare_step
+from steps import register as register_step
+from steps import validate as validate_step
+from steps import version as version_step
+from steps.artifacts import clear_work
+from steps.policy import settings
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run: the model's ``name``, its use case and configuration."""
+
+    name: str
+    use_case: UseCase
+    config: RagConfig
+    cache: bool = True
+
+
+@pipeline(name="rag")
+def rag(name: str, use_case: str, config: RagConfig, content: str, questions: str) -> None:
+    """``content`` and ``questions`` are digests of the source's files and of the questions."""
+    loaded = load_step.load_documents.with_options(**settings("steps.load"))(
+        config.source, content
+    )
+    data = validate_step.validate.with_options(
+        **settings("steps.validate", f"usecases.{use_case}.schema")
+    )(loaded, use_case, name, config.source.max_unreadable_share)
+    version = version_step.version.with_options(**settings("steps.version"))(
+        data, name, _context(config)
+    )
+    chunks = prepare_step.prepare_chunks.with_options(**settings("steps.prepare"))(
+        data, config.chunking, config.embedding, config.resources
+    )
+    bundle = index_step.index.with_options(**settings("steps.index"))(
+        chunks, data, version, name, use_case, config
+    )
+    evaluation = evaluate_step.evaluate.with_options(**settings("steps.evaluate"))(
+        bundle, use_case, config.questions, questions, config.resources
+    )
+    rules = config.gate.rules
+    judgement = gate_step.gate(bundle, evaluation, name, rules)
+    register_step.register_bundle(
+        bundle, evaluation, judgement, rules, config.model_dump(mode="json")
+    )
+
+
+def run(request: Request) -> Finished:
+    """Run the pipeline on the active stack and wait for its end."""
+    options = {"enable_cache": request.cache, "run_name": f"{request.name}-{{date}}-{{time}}"}
+    content = digest(source_files(request.config.source, ROOT))
+    try:
+        done = rag.with_options(**options)(
+            request.name,
+            request.use_case.name,
+            request.config,
+            content,
+            _questions_digest(request),
+        )
+    finally:
+        clear_work()
+    return finished(done, "register_bundle")
+
+
+def _context(config: RagConfig) -> dict[str, str]:
+    """What the data version means besides its documents: how they are cut and embedded."""
+    return {"chunker": config.chunking.model_dump_json(), "embedder": config.embedding.model}
+
+
+def _questions_digest(request: Request) -> str:
+    path = request.config.questions.path
+    if not path:
+        return ""
+    return hashlib.sha256((request.use_case.folder / path).read_bytes()).hexdigest()

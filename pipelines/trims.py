@@ -1,0 +1,40 @@
+"""Time that ZenML 0.98.0 spends on nothing we use, and how it is saved.
+
+Each trim replaces a private function, so all of them are tied to the exact version and skipped
+for any other; ``tests/test_trims.py`` fails when a name moves.
+"""
+
+import functools
+from importlib.metadata import version
+
+ZENML = "0.98.0"
+
+
+def apply() -> None:
+    """Apply the trims; without effect on another version of ZenML."""
+    if version("zenml") != ZENML:
+        return
+    _do_not_import_integrations()
+    _look_up_packages_once()
+
+
+def _do_not_import_integrations() -> None:
+    """Activation imports torch, lightgbm and bentoml to register materializers for them; our
+    steps hand on folders and plain values, and flavours are imported by name when needed."""
+    from zenml.integrations.registry import IntegrationRegistry
+
+    IntegrationRegistry.activate_integrations = _nothing  # type: ignore[method-assign]
+
+
+def _look_up_packages_once() -> None:
+    """ZenML scans all installed distributions again for every artifact of a class of ours."""
+    from zenml.utils import source_utils
+
+    name = "_get_package_for_module"
+    original = getattr(source_utils, name)
+    if not hasattr(original, "cache_info"):
+        setattr(source_utils, name, functools.lru_cache(maxsize=None)(original))
+
+
+def _nothing(self: object) -> None:
+    return None

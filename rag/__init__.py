@@ -1,0 +1,1 @@
+"""Retrieval-augmented generation: sources, chunks, indexes, fusion, answers. Plain Python."""

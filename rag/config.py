@@ -1,0 +1,89 @@
+"""The configuration tree of the `rag` pipeline."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from lifecycle.config import Frozen
+from lifecycle.gate import Rule
+from lifecycle.resources import Resources
+
+
+class SourceConfig(Frozen):
+    """Where documents come from; relative paths count from the project's folder."""
+
+    paths: list[str] = []
+    python_topics: bool = False
+    max_unreadable_share: float = Field(0.2, ge=0, le=1)
+    max_file_mb: int = Field(200, ge=1)
+
+
+class ChunkingConfig(Frozen):
+    """Sizes count the embedder's own tokens; the packaged embedder reads 256."""
+
+    max_tokens: int = Field(240, ge=32)
+    overlap_sentences: int = Field(1, ge=0, le=5)
+    heading_trail: bool = True
+
+
+class EmbeddingConfig(Frozen):
+    """``model``: ``packaged-minilm``, a sentence-transformers folder, or a hub id."""
+
+    model: str = "packaged-minilm"
+    batch_size: int = Field(32, ge=1)
+
+
+class RetrievalConfig(Frozen):
+    """``lexical_weight`` is BM25's share in the z-score sum, the dense score has the rest."""
+
+    k: int = Field(8, ge=1, le=100)
+    candidates: int = Field(100, ge=10)
+    fusion: Literal["zscore", "rrf"] = "zscore"
+    lexical_weight: float = Field(0.5, ge=0, le=1)
+    bm25_k1: float = Field(1.2, gt=0)
+    bm25_b: float = Field(0.75, ge=0, le=1)
+    lexical_engine: Literal["auto", "rank-bm25", "bm25s"] = "auto"
+
+
+class GenerationConfig(Frozen):
+    """``openai`` means any server with OpenAI's chat completions under ``base_url``."""
+
+    provider: Literal["extractive", "openai"] = "extractive"
+    max_sentences: int = Field(3, ge=1, le=20)
+    min_confidence: float = Field(0.5, ge=0, le=1)
+    base_url: str = ""
+    model: str = ""
+    api_key_env: str = "OPENAI_API_KEY"
+    max_tokens: int = Field(400, ge=1)
+    temperature: float = Field(0.0, ge=0)
+    timeout_s: float = Field(60.0, gt=0)
+
+
+class QuestionsConfig(Frozen):
+    """``path``: golden questions, relative to the use case's folder; empty for synthetic ones."""
+
+    path: str = ""
+    split: Literal["dev", "test"] = "test"
+    synthetic: int = Field(100, ge=1)
+    seed: int = 0
+
+
+class GateConfig(Frozen):
+    rules: list[Rule] = []
+
+
+class RagConfig(Frozen):
+    """``usecases/<name>/rag.yaml``."""
+
+    title: str = ""
+    source: SourceConfig = SourceConfig()
+    chunking: ChunkingConfig = ChunkingConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
+    generation: GenerationConfig = GenerationConfig()
+    questions: QuestionsConfig = QuestionsConfig()
+    gate: GateConfig = GateConfig()
+    resources: Resources = Resources()
+
+
+CONFIG = RagConfig

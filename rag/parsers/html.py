@@ -1,0 +1,169 @@
+"""HTML to text by lxml: the main content, without navigation, scripts and styles.
+
+Line numbers are those of the source: libxml2 knows the line of each tag, and the line breaks
+inside a paragraph's text are kept.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import SourceError
+from rag.parsers.base import Kind, Parsed, first_heading, one_line
+from rag.parsers.encoding import decode
+from rag.types import Block
+
+if TYPE_CHECKING:
+    from lxml.html import HtmlElement
+
+MEDIA = "text/html"
+SUFFIXES = (".html", ".htm", ".xhtml")
+
+_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
+_SKIPPED = frozenset(
+    "script style noscript template nav footer svg iframe object canvas button select dialog"
+    " head".split()
+)
+_SKIPPED_ROLES = frozenset({"navigation", "contentinfo", "search", "banner"})
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_BLOCKS = _HEADINGS | frozenset(
+    "address article aside blockquote body caption center dd details div dl dt fieldset"
+    " figcaption figure form header hgroup hr html li main ol p pre section summary table tbody"
+    " tfoot thead tr ul".split()
+)
+_LEAD = {"li": "- ", "td": " | ", "th": " | ", "br": "\n"}
+
+
+def parse(data: bytes) -> Parsed:
+    """Blocks: headings, ``pre`` as code, paragraphs, list items and table rows each as text."""
+    from lxml import etree, html
+
+    source = decode(data, _declared(data))
+    parser = html.HTMLParser(
+        encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True
+    )
+    try:
+        root = html.document_fromstring(source.encode("utf-8", "replace"), parser=parser)
+    except etree.ParserError as error:
+        raise SourceError("holds no text, only markup.") from error
+    page_title = one_line(root.findtext(".//title") or "")
+    text, blocks = _extract(_main(root))
+    headline = next((block.title for block in blocks if block.level == 1), "")
+    return Parsed(text, blocks, headline or page_title or first_heading(blocks))
+
+
+def _declared(data: bytes) -> str:
+    match = _CHARSET.search(data[:4096])
+    return match[1].decode("ascii") if match else ""
+
+
+def _main(root: "HtmlElement") -> "HtmlElement":
+    """The page's main content where it says which that is, else all of it."""
+    for path in ("//main", "//*[@role='main']", "//article"):
+        found = root.xpath(path)
+        if len(found) == 1 and found[0].text_content().strip():
+            return found[0]
+    return root
+
+
+def _extract(root: "HtmlElement") -> tuple[str, tuple[Block, ...]]:
+    from lxml import etree
+
+    writer = _Writer()
+    walk = etree.iterwalk(root, events=("start", "end"))
+    skipped: HtmlElement | None = None
+    for event, element in walk:
+        if event == "start":
+            if _is_skipped(element):
+                skipped = element
+                walk.skip_subtree()
+            else:
+                writer.open(element)
+        elif element is skipped:
+            skipped = None
+            writer.add(element.tail)
+        else:
+            writer.close(element, with_tail=element is not root)
+    writer.flush("text")
+    return writer.text(), tuple(writer.blocks)
+
+
+def _is_skipped(element: "HtmlElement") -> bool:
+    return (
+        element.tag in _SKIPPED
+        or element.get("role") in _SKIPPED_ROLES
+        or element.get("aria-hidden") == "true"
+        or "hidden" in element.attrib
+        or "headerlink" in element.get("class", "")
+    )
+
+
+@dataclass
+class _Writer:
+    """Collects a block's pieces until a tag ends it, and keeps count of source lines."""
+
+    blocks: list[Block] = field(default_factory=list)
+    _texts: list[str] = field(default_factory=list)
+    _length: int = 0
+    _pieces: list[str] = field(default_factory=list)
+    _line: int = 1
+    _start_line: int = 1
+    _preformatted: int = 0
+
+    def open(self, element: "HtmlElement") -> None:
+        if element.tag in _BLOCKS:
+            self.flush("code" if self._preformatted else "text")
+        self._line = max(self._line, element.sourceline or 0)
+        if element.tag == "pre":
+            self._preformatted += 1
+        lead = _LEAD.get(element.tag, "")
+        if lead and (self._pieces or lead == "- "):
+            self._put(lead)
+        self.add(element.text)
+
+    def close(self, element: "HtmlElement", with_tail: bool) -> None:
+        if element.tag in _HEADINGS:
+            self.flush("heading", int(element.tag[1]))
+        elif element.tag in _BLOCKS:
+            self.flush("code" if self._preformatted else "text")
+        if element.tag == "pre":
+            self._preformatted -= 1
+        if with_tail:
+            self.add(element.tail)
+
+    def add(self, text: str | None) -> None:
+        if text:
+            self._put(text)
+            self._line += text.count("\n")
+
+    def _put(self, piece: str) -> None:
+        if not self._pieces:
+            self._start_line = self._line
+        self._pieces.append(piece)
+
+    def flush(self, kind: Kind, level: int = 0) -> None:
+        raw = "".join(self._pieces)
+        self._pieces.clear()
+        if not raw.strip(" \n\t|-"):
+            return
+        body = raw.strip("\n").rstrip() if kind == "code" else _folded(raw)
+        leading = raw[: raw.index(body[:1])].count("\n")
+        if self._texts:
+            joint = "\n" if body.startswith("- ") and self._texts[-1].startswith("- ") else "\n\n"
+            self._texts.append(joint)
+            self._length += len(joint)
+        start, end = self._length, self._length + len(body)
+        title = one_line(body) if kind == "heading" else ""
+        self.blocks.append(
+            Block(kind, start, end, self._start_line + leading, level, title=title)
+        )
+        self._texts.append(body)
+        self._length = end
+
+    def text(self) -> str:
+        return "".join(self._texts)
+
+
+def _folded(text: str) -> str:
+    """White space as a browser shows it, but with the source's line breaks."""
+    return re.sub(r"\s*\n\s*", "\n", re.sub(r"[^\S\n]+", " ", text)).strip().strip("|").strip()

@@ -1,0 +1,24 @@
+"""Measure a bundle on its holdout questions."""
+
+from typing import Annotated
+
+from zenml import step
+
+from lifecycle import usecases
+from lifecycle.resources import Resources, device
+from rag.config import QuestionsConfig
+from rag.stages import evaluate_bundle
+from steps.artifacts import Folder, new_folder
+from steps.clock import clock
+
+
+@step
+def evaluate(
+    bundle: Folder, use_case: str, questions: QuestionsConfig, content: str, resources: Resources
+) -> Annotated[Folder, "evaluation"]:
+    """``content`` is a digest of the question file, so that changed questions are a new holdout."""
+    with clock("evaluate") as note:
+        out = new_folder("evaluate")
+        folder = usecases.find(use_case).folder
+        note.text = str(evaluate_bundle(bundle.path, folder, questions, device(resources)[0], out))
+    return Folder(out)

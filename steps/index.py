@@ -1,0 +1,21 @@
+"""Build the index and make it a bundle."""
+
+from typing import Annotated
+
+from zenml import step
+
+from rag.config import RagConfig
+from rag.stages import build_index
+from steps.artifacts import Folder, new_folder
+from steps.clock import clock
+
+
+@step
+def index(
+    chunks: Folder, data: Folder, data_version: Folder, name: str, use_case: str, config: RagConfig
+) -> Annotated[Folder, "bundle"]:
+    with clock("index") as note:
+        out = new_folder("index") / "bundle"
+        made = build_index(chunks.path, data.path, data_version.path, name, use_case, config, out)
+        note.text = f"bundle {made}"
+    return Folder(out)

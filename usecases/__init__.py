@@ -1,0 +1,1 @@
+"""One folder a problem. See docs/use-cases.md."""
