@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from lifecycle.atomic import directory, write_text
 from lifecycle.config import Frozen
 from lifecycle.errors import BundleError
@@ -47,7 +45,6 @@ class Manifest(Frozen):
     metrics: dict[str, Any] = {}
     gate: dict[str, Any] = {}
     files: dict[str, str] = {}
-    checksum: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,10 +97,11 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest alone, nothing verified but its form. Raises BundleError."""
     try:
         text = (path / MANIFEST).read_text(encoding="utf-8")
-        manifest = Manifest.model_validate_json(text)
+        tree = json.loads(text)
+        manifest = Manifest.model_validate({k: v for k, v in tree.items() if k != "checksum"})
     except FileNotFoundError as error:
         raise BundleError(f"{path} is no bundle: it has no {MANIFEST}.", _REBUILD) from error
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise BundleError(f"{path / MANIFEST} cannot be read: {_line(error)}.", _REBUILD) from error
     if manifest.format != FORMAT:
         raise BundleError(
@@ -170,7 +168,7 @@ def _identity(manifest: Manifest) -> str:
 
 def _dump(manifest: Manifest) -> str:
     """The one text of a manifest: sorted keys, and a checksum over everything else."""
-    body = manifest.model_dump(exclude={"checksum"})
+    body = manifest.model_dump()
     checksum = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     return json.dumps(body | {"checksum": checksum}, indent=2, sort_keys=True) + "\n"
 

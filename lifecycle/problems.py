@@ -1,7 +1,6 @@
 """What pandera says about a row or a table, in words that name the column and the value."""
 
 import re
-from textwrap import shorten
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,16 +35,19 @@ def words(check: str, schema: "pa.DataFrameSchema") -> str:
     if check == "multiple_fields_uniqueness":
         return f"repeats another row's {', '.join(schema.unique or [])}"
     if dtype := _DTYPE_CHECK.fullmatch(check):
-        kind = next((words for start, words in _KINDS.items() if dtype[1].startswith(start)), "")
+        kind = next((name for start, name in _KINDS.items() if dtype[1].startswith(start)), "")
         return f"cannot be read as {kind or dtype[1]}"
     if _NAMED_CHECK.fullmatch(check):
-        return f"fails {shorten(check, _VALUE_WIDTH, placeholder='…')}"
+        return f"fails {_cut(check)}"
     return _CHECK_WORDS.get(check, check)
 
 
 def shown(value: object) -> str:
     """A value as a reason quotes it: text in quotes, cut where it is long."""
-    text = repr(value) if isinstance(value, str) else str(value)
+    return _cut(repr(value) if isinstance(value, str) else str(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _VALUE_WIDTH else f"{text[: _VALUE_WIDTH - 1]}…"
 
 

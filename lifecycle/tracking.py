@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
-from lifecycle.errors import RegistryError, StorageError, did_you_mean
+from lifecycle.errors import BundleError, RegistryError, StorageError, did_you_mean
 from lifecycle.fingerprint import PACKAGES, ROOT
 
 if TYPE_CHECKING:
@@ -185,7 +185,13 @@ class Tracker:
                 folder = Path(unquote(parsed.path))
             else:
                 folder = Path(mlflow.artifacts.download_artifacts(source))
-        return folder / "artifacts" / "bundle"
+        stored = [path for path in (folder / "artifacts").glob("*") if path.is_dir()]
+        if len(stored) != 1:
+            raise BundleError(
+                f"{version.name} version {version.number} has no bundle in {folder}.",
+                "Its files were removed; promote another version or run the pipeline again.",
+            )
+        return stored[0]
 
     def run_metrics(self, run_id: str) -> dict[str, float]:
         with _errors():

@@ -214,8 +214,8 @@ def _too_many(result: Validated, schema: "pa.DataFrameSchema", allowed: float) -
     more = len(result.summary) - REASONS
     others = f"; and {more} more kinds of failure" if more > 0 else ""
     return InvalidDataError(
-        f"{bad:,} of {total:,} rows of {table_name(schema)} ({result.bad_share:.1%}) break the schema, "
-        f"above the allowed {allowed:.1%}: {reasons}{others}.",
+        f"{bad:,} of {total:,} rows of {table_name(schema)} ({result.bad_share:.1%}) break the "
+        f"schema, above the allowed {allowed:.1%}: {reasons}{others}.",
         f"They are in {result.quarantine_file}, each with its reason: mend the source, or allow "
         "a larger share.",
     )

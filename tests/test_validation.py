@@ -241,7 +241,7 @@ def test_a_quarantine_that_cannot_be_written_is_an_error(tmp_path: Path) -> None
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     rows=st.lists(

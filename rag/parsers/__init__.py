@@ -11,7 +11,9 @@ from rag.parsers.base import Parsed, Parser
 from rag.types import Document
 
 PARSERS: tuple[Parser, ...] = (markdown, text, rst, html, pdf)
-SUFFIXES: dict[str, str] = {suffix: parser.MEDIA for parser in PARSERS for suffix in parser.SUFFIXES}
+SUFFIXES: dict[str, str] = {
+    suffix: parser.MEDIA for parser in PARSERS for suffix in parser.SUFFIXES
+}
 _BY_SUFFIX: dict[str, Parser] = {suffix: parser for parser in PARSERS for suffix in parser.SUFFIXES}
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -34,7 +36,9 @@ def _parser(uri: str) -> Parser:
     suffix = PurePath(uri).suffix.lower()
     if suffix not in _BY_SUFFIX:
         known = " ".join(sorted(_BY_SUFFIX))
-        raise SourceError(f"is of a format that is not read ({suffix or 'no suffix'}; read: {known}).")
+        raise SourceError(
+            f"is of a format that is not read ({suffix or 'no suffix'}; read: {known})."
+        )
     return _BY_SUFFIX[suffix]
 
 

@@ -154,9 +154,7 @@ class _Writer:
             self._length += len(joint)
         start, end = self._length, self._length + len(body)
         title = one_line(body) if kind == "heading" else ""
-        self.blocks.append(
-            Block(kind, start, end, self._start_line + leading, level, title=title)
-        )
+        self.blocks.append(Block(kind, start, end, self._start_line + leading, level, title=title))
         self._texts.append(body)
         self._length = end
 

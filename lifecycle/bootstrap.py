@@ -1,0 +1,183 @@
+"""Bootstrap confidence intervals.
+
+All are percentile intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+chapter 13): examples are drawn with replacement, the statistic is computed on each draw, and the
+interval is the middle 95 % of the results. The same seed gives the same interval, so a report can
+be made again to the digit.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+RESAMPLES = 2_000
+CONFIDENCE = 0.95
+# Weights drawn at a time: few enough to stay in the processor's cache.
+_BLOCK = 1_000_000
+# From here on the mean of a resample is normal to within the noise of 2,000 resamples (central
+# limit theorem), and drawing them would take seconds: the normal quantiles are used instead.
+LARGE_SAMPLE = 100_000
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A metric's ``value`` on ``n`` examples, and the bounds of its confidence interval.
+
+    All NaN with ``n`` 0 where no example applies.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """As JSON knows it: NaN and infinities, which JSON has not, as None."""
+        bounds = {"value": self.value, "low": self.low, "high": self.high}
+        finite = {key: one if math.isfinite(one) else None for key, one in bounds.items()}
+        return {**finite, "n": self.n}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
+        value, low, high = (number(raw[key]) for key in ("value", "low", "high"))
+        return cls(value, low, high, int(raw["n"]))
+
+
+NOTHING = Interval(math.nan, math.nan, math.nan, 0)
+
+
+def bootstrap_mean(
+    values: ArrayLike,
+    *,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> Interval:
+    """The mean of ``values`` (n,) and its interval; NaN entries do not apply and are left out."""
+    column = np.asarray(values, dtype=np.float64).reshape(-1, 1)
+    return bootstrap_means(column, resamples=resamples, confidence=confidence, seed=seed)[0]
+
+
+def paired_difference(
+    candidate: ArrayLike,
+    other: ArrayLike,
+    *,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> Interval:
+    """The mean of ``candidate`` − ``other`` on the same examples (n,), and its interval.
+
+    Both are resampled together, so what makes an example hard for both cancels out: the interval
+    is far narrower than those of the two means suggest. Examples where either is NaN are left out.
+    """
+    first, second = (np.asarray(one, dtype=np.float64) for one in (candidate, other))
+    if first.shape != second.shape:
+        raise ValueError(f"not the same examples: {first.shape} against {second.shape}")
+    difference = first - second
+    return bootstrap_mean(difference, resamples=resamples, confidence=confidence, seed=seed)
+
+
+def bootstrap(
+    n: int,
+    statistic: Callable[[Indices], float],
+    *,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> Interval:
+    """A statistic that is no mean (an area under a curve, a quantile) and its interval.
+
+    ``statistic`` takes indices into the ``n`` examples and is called ``resamples`` + 1 times; a
+    resample on which it is NaN (one class only) is left out. For the difference of two models let
+    ``statistic`` compute both on the same indices.
+    """
+    if n == 0:
+        return NOTHING
+    rng = np.random.default_rng(seed)
+    drawn = [float(statistic(rng.integers(0, n, size=n))) for _ in range(resamples)]
+    value = float(statistic(np.arange(n)))
+    return _interval(value, np.asarray(drawn), n, confidence)
+
+
+def bootstrap_means(
+    values: Floats,
+    *,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> list[Interval]:
+    """``bootstrap_mean`` of each column of ``values`` (n, m), all on the same resamples.
+
+    A resample is a row of multinomial weights, drawn once and multiplied with all columns:
+    1,000 examples, 20 metrics and 2,000 resamples take some hundredths of a second.
+    """
+    known = ~np.isnan(values)
+    counts = known.sum(axis=0)
+    means = np.where(known, values, 0.0).sum(axis=0) / np.maximum(counts, 1)
+    # Resampling what is left of the mean keeps constant metrics exact.
+    rest = np.where(known & np.isfinite(means), values - means, 0.0)
+    if len(values) < LARGE_SAMPLE:
+        drawn = _resampled_means(rest, known, resamples, seed)
+    else:
+        drawn = _normal_means(rest, counts, resamples)
+    return [
+        _interval(float(mean), mean + column, int(count), confidence) if count else NOTHING
+        for mean, column, count in zip(means, drawn.T, counts, strict=True)
+    ]
+
+
+def _resampled_means(rest: Floats, known: NDArray[np.bool_], resamples: int, seed: int) -> Floats:
+    """Means (resamples, m) of the columns of ``rest`` (n, m) on resamples, where ``known``."""
+    rng = np.random.default_rng(seed)
+    n, columns = rest.shape
+    drawn = np.full((resamples, columns), np.nan)
+    gaps = ~known.all(axis=0)
+    present = known[:, gaps].astype(np.float64)
+    rows = max(1, _BLOCK // max(n, 1))
+    for start in range(0, resamples if n else 0, rows):
+        block = drawn[start : start + rows]
+        weights = _weights(rng, len(block), n)
+        block[:] = weights @ rest / n
+        with np.errstate(invalid="ignore"):
+            block[:, gaps] *= n / (weights @ present)
+    return drawn
+
+
+def _weights(rng: np.random.Generator, rows: int, n: int) -> Floats:
+    """How often each of ``n`` examples is drawn in each of ``rows`` resamples: (rows, n)."""
+    drawn = rng.integers(0, n, size=(rows, n), dtype=np.int32)
+    drawn += np.arange(0, rows * n, n, dtype=np.int32)[:, None]
+    weights: Floats = np.bincount(drawn.ravel(), minlength=rows * n).astype(np.float64)
+    return weights.reshape(rows, n)
+
+
+def _normal_means(rest: Floats, counts: NDArray[np.int64], resamples: int) -> Floats:
+    """The quantiles of the normal distribution that the means of resamples tend to."""
+    from statistics import NormalDist
+
+    standard_error = np.sqrt((rest**2).sum(axis=0)) / np.maximum(counts, 1)
+    steps = [NormalDist().inv_cdf((i + 0.5) / resamples) for i in range(resamples)]
+    return np.asarray(steps)[:, None] * standard_error
+
+
+def _interval(value: float, drawn: Floats, n: int, confidence: float) -> Interval:
+    drawn = drawn[np.isfinite(drawn)]
+    if not math.isfinite(value) or not len(drawn):
+        return Interval(value if math.isinf(value) else math.nan, math.nan, math.nan, n)
+    tail = (1 - confidence) / 2
+    low, high = (float(one) for one in np.quantile(drawn, [tail, 1 - tail]))
+    # Rounding, and a statistic with bias, must not put the value outside its own interval.
+    return Interval(value, min(low, value), max(high, value), n)
+
+
+def number(raw: float | None) -> float:
+    """A number from JSON, where None stands for NaN."""
+    return math.nan if raw is None else float(raw)

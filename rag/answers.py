@@ -1,0 +1,90 @@
+"""Answers, citations in text and the sentence of abstention, shared by all generators.
+
+A citation is a passage's number in square brackets, ``[2]``; numbers count the passages given to
+the generator from 1. Brackets inside code are no citations.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from rag.types import Answer, Citation, Passage
+
+ABSTENTION = "The documents do not answer this question."
+# What could still become a citation when more text arrives.
+_UNFINISHED = re.compile(r"[ \t]*\[[\d,; ]{0,40}$|[ \t]+$")
+_MARKER = re.compile(r"([ \t]*)\[ ?(\d{1,4}(?: ?[,;] ?\d{1,4})*) ?\]")
+_FENCE = "`"
+
+
+def abstention(confidence: float) -> Answer:
+    """The answer that says there is none."""
+    return Answer(text=ABSTENTION, citations=(), confidence=confidence, abstained=True)
+
+
+def is_abstention(text: str) -> bool:
+    """Whether ``text`` opens with the sentence of abstention, whatever its case and quotes."""
+    said = text.strip().strip("\"'*`“”").casefold()
+    return said.startswith(ABSTENTION.rstrip(".").casefold())
+
+
+def marker(number: int) -> str:
+    return f"[{number}]"
+
+
+def citations(numbers: Iterable[int], passages: Sequence[Passage]) -> tuple[Citation, ...]:
+    """Citations of the passages with these numbers, each once, in order of first mention."""
+    unique = dict.fromkeys(numbers)
+    return tuple(Citation(number, passages[number - 1].chunk) for number in unique)
+
+
+class CitationReader:
+    """Reads citations out of streamed text and drops those to passages that were not given.
+
+    ``feed`` and ``flush`` return text that is ready to be shown: what may still turn out to be a
+    citation is held back. ``[1, 7]`` with five passages becomes ``[1]``. ``numbers`` collects what
+    was cited. Text in backticks passes untouched, and so does a bracket with an unknown number
+    that touches a word: ``rows[0]`` is no citation.
+    """
+
+    def __init__(self, given: int) -> None:
+        self.given = given
+        self.numbers: list[int] = []
+        self._held = ""
+        self._in_code = False
+        self._last = ""
+
+    def feed(self, piece: str) -> str:
+        text = self._held + piece
+        end = len(text)
+        if unfinished := _UNFINISHED.search(text):
+            end = unfinished.start()
+        self._held = text[end:]
+        return self._read(text[:end])
+
+    def flush(self) -> str:
+        rest, self._held = self._held, ""
+        return self._read(rest)
+
+    def _read(self, text: str) -> str:
+        return "".join(self._parts(text))
+
+    def _parts(self, text: str) -> Iterator[str]:
+        for part in re.split(r"(`+)", text):
+            if part.startswith(_FENCE):
+                self._in_code = not self._in_code
+                yield part
+            elif part:
+                yield part if self._in_code else _MARKER.sub(self._replace, part)
+            self._last = part[-1:] or self._last
+
+    def _replace(self, match: re.Match[str]) -> str:
+        said = [int(number) for number in re.findall(r"\d+", match[2])]
+        valid = [number for number in said if 1 <= number <= self.given]
+        if not valid and self._touches_word(match):
+            return match[0]
+        self.numbers += valid
+        return match[1] + "".join(map(marker, valid)) if valid else ""
+
+    def _touches_word(self, match: re.Match[str]) -> bool:
+        before = match.string[match.start() - 1] if match.start() else self._last
+        return not match[1] and bool(re.match(r"[\w)\]]", before))

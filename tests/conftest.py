@@ -1,0 +1,37 @@
+"""Fixtures: a state folder of its own for each test, and an MLflow database made once."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.environment import DEFAULTS
+from lifecycle.state import State
+from lifecycle.tracking import Tracker
+
+os.environ.update(DEFAULTS)
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
+    """An empty state folder; MLOPS_HOME points at it."""
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "state"))
+    return State.from_env()
+
+
+@pytest.fixture(scope="session")
+def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An initialised, empty MLflow database: making one takes seconds."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    Tracker(f"sqlite:///{folder}/mlflow.db", folder / "artifacts").names()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def tracker(state: State, mlflow_template: Path) -> Iterator[Tracker]:
+    """MLflow in the test's state folder."""
+    state.mlflow_db.parent.mkdir(parents=True)
+    shutil.copyfile(mlflow_template, state.mlflow_db)
+    yield Tracker(f"sqlite:///{state.mlflow_db}", state.mlflow_artifacts)
