@@ -11,7 +11,7 @@ DEFAULTS = {
     "ZENML_ANALYTICS_OPT_IN": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "BENTOML_DO_NOT_TRACK": "True",
-    "DO_NOT_TRACK": "1",
+    "DO_NOT_TRACK": "true",
     "LANGSMITH_TRACING": "false",
     "LANGCHAIN_TRACING_V2": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -24,10 +24,11 @@ def main(options: argparse.Namespace) -> int:
     config = load_config(_tree(options), use_case.config_file(options.pipeline), options.set)
     stack = load_stack(options.stack, state)
     name = model_name(options.name or use_case.name)
+    inputs = import_module(f"{options.pipeline}.stages").inputs(config, use_case.folder)
     say(f"{options.pipeline} pipeline for {name} (use case {use_case.name}, stack {stack.name})")
     import_module("pipelines.runtime").start(state, stack)
     module = import_module(f"pipelines.{options.pipeline}")
-    done = module.run(module.Request(name, use_case, config, not options.no_cache))
+    done = module.run(module.Request(name, use_case, config, inputs, not options.no_cache))
     _tell(tracker_of(stack, state), name, done, time.perf_counter() - started)
     return _exit_code(done.output, options.require_promotion)
 

@@ -18,9 +18,9 @@ RESAMPLES = 2_000
 CONFIDENCE = 0.95
 # Weights drawn at a time: few enough to stay in the processor's cache.
 _BLOCK = 1_000_000
-# From here on the mean of a resample is normal to within the noise of 2,000 resamples (central
-# limit theorem), and drawing them would take seconds: the normal quantiles are used instead.
-LARGE_SAMPLE = 100_000
+# From here on the means of resamples are normal (central limit theorem) to within the noise of
+# 2,000 draws, and drawing would take seconds: the normal quantiles are computed instead.
+LARGE_SAMPLE = 20_000
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -117,21 +117,36 @@ def bootstrap_means(
     """``bootstrap_mean`` of each column of ``values`` (n, m), all on the same resamples.
 
     A resample is a row of multinomial weights, drawn once and multiplied with all columns:
-    1,000 examples, 20 metrics and 2,000 resamples take some hundredths of a second.
+    1,000 examples, 20 metrics and 2,000 resamples take about a tenth of a second.
     """
+    if len(values) >= LARGE_SAMPLE:
+        columns = (column[~np.isnan(column)] for column in values.T)
+        return [_one_mean(column, resamples, confidence, seed) for column in columns]
     known = ~np.isnan(values)
     counts = known.sum(axis=0)
-    means = np.where(known, values, 0.0).sum(axis=0) / np.maximum(counts, 1)
-    # Resampling what is left of the mean keeps constant metrics exact.
-    rest = np.where(known & np.isfinite(means), values - means, 0.0)
-    if len(values) < LARGE_SAMPLE:
-        drawn = _resampled_means(rest, known, resamples, seed)
-    else:
-        drawn = _normal_means(rest, counts, resamples)
+    with np.errstate(invalid="ignore"):
+        means = np.where(known, values, 0.0).sum(axis=0) / np.maximum(counts, 1)
+        # Resampling only the deviations keeps rounding errors small beside the interval.
+        rest = np.where(known & np.isfinite(means), values - means, 0.0)
+    drawn = _resampled_means(rest, known, resamples, seed)
     return [
         _interval(float(mean), mean + column, int(count), confidence) if count else NOTHING
         for mean, column, count in zip(means, drawn.T, counts, strict=True)
     ]
+
+
+def _one_mean(values: Floats, resamples: int, confidence: float, seed: int) -> Interval:
+    """``bootstrap_mean`` of values without NaN, by the normal approximation where they are many."""
+    if len(values) < LARGE_SAMPLE:
+        return bootstrap_mean(values, resamples=resamples, confidence=confidence, seed=seed)
+    from statistics import NormalDist
+
+    with np.errstate(invalid="ignore"):
+        mean = float(values.mean())
+    if not math.isfinite(mean):
+        return Interval(mean, math.nan, math.nan, len(values))
+    reach = NormalDist().inv_cdf((1 + confidence) / 2) * float(values.std()) / len(values) ** 0.5
+    return Interval(mean, mean - reach, mean + reach, len(values))
 
 
 def _resampled_means(rest: Floats, known: NDArray[np.bool_], resamples: int, seed: int) -> Floats:
@@ -146,7 +161,7 @@ def _resampled_means(rest: Floats, known: NDArray[np.bool_], resamples: int, see
         block = drawn[start : start + rows]
         weights = _weights(rng, len(block), n)
         block[:] = weights @ rest / n
-        with np.errstate(invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             block[:, gaps] *= n / (weights @ present)
     return drawn
 
@@ -157,15 +172,6 @@ def _weights(rng: np.random.Generator, rows: int, n: int) -> Floats:
     drawn += np.arange(0, rows * n, n, dtype=np.int32)[:, None]
     weights: Floats = np.bincount(drawn.ravel(), minlength=rows * n).astype(np.float64)
     return weights.reshape(rows, n)
-
-
-def _normal_means(rest: Floats, counts: NDArray[np.int64], resamples: int) -> Floats:
-    """The quantiles of the normal distribution that the means of resamples tend to."""
-    from statistics import NormalDist
-
-    standard_error = np.sqrt((rest**2).sum(axis=0)) / np.maximum(counts, 1)
-    steps = [NormalDist().inv_cdf((i + 0.5) / resamples) for i in range(resamples)]
-    return np.asarray(steps)[:, None] * standard_error
 
 
 def _interval(value: float, drawn: Floats, n: int, confidence: float) -> Interval:

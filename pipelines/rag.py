@@ -1,16 +1,13 @@
 """load → validate → version → prepare → index → evaluate → gate → register, for a RAG index."""
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zenml import pipeline
 
-from lifecycle.fingerprint import ROOT
-from lifecycle.sources import digest
 from lifecycle.usecases import UseCase
 from pipelines.runtime import Finished, finished
 from rag.config import RagConfig
-from rag.stages import source_files
 from steps import evaluate as evaluate_step
 from steps import gate as gate_step
 from steps import index as index_step
@@ -25,11 +22,13 @@ from steps.policy import settings
 
 @dataclass(frozen=True)
 class Request:
-    """What to run: the model's ``name``, its use case and configuration."""
+    """What to run: the model's ``name``, its use case, configuration, and the digests of its
+    inputs (see ``rag.stages.inputs``)."""
 
     name: str
     use_case: UseCase
     config: RagConfig
+    inputs: Mapping[str, str]
     cache: bool = True
 
 
@@ -64,14 +63,9 @@ def rag(name: str, use_case: str, config: RagConfig, content: str, questions: st
 def run(request: Request) -> Finished:
     """Run the pipeline on the active stack and wait for its end."""
     options = {"enable_cache": request.cache, "run_name": f"{request.name}-{{date}}-{{time}}"}
-    content = digest(source_files(request.config.source, ROOT))
     try:
         done = rag.with_options(**options)(
-            request.name,
-            request.use_case.name,
-            request.config,
-            content,
-            _questions_digest(request),
+            request.name, request.use_case.name, request.config, **request.inputs
         )
     finally:
         clear_work()
@@ -81,10 +75,3 @@ def run(request: Request) -> Finished:
 def _context(config: RagConfig) -> dict[str, str]:
     """What the data version means besides its documents: how they are cut and embedded."""
     return {"chunker": config.chunking.model_dump_json(), "embedder": config.embedding.model}
-
-
-def _questions_digest(request: Request) -> str:
-    path = request.config.questions.path
-    if not path:
-        return ""
-    return hashlib.sha256((request.use_case.folder / path).read_bytes()).hexdigest()

@@ -31,8 +31,11 @@ class Parsed:
 class Parser(Protocol):
     """``parse`` raises SourceError, its problem being the reason alone, for unreadable bytes."""
 
-    MEDIA: str
-    SUFFIXES: tuple[str, ...]
+    @property
+    def MEDIA(self) -> str: ...
+
+    @property
+    def SUFFIXES(self) -> tuple[str, ...]: ...
 
     def parse(self, data: bytes) -> Parsed: ...
 

@@ -20,16 +20,15 @@ MEDIA = "text/html"
 SUFFIXES = (".html", ".htm", ".xhtml")
 
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
-_SKIPPED = frozenset(
-    "script style noscript template nav footer svg iframe object canvas button select dialog"
-    " head".split()
+_SKIPPED = re.compile(
+    "script|style|noscript|template|nav|footer|svg|iframe|object|canvas|button|select|dialog|head"
 )
 _SKIPPED_ROLES = frozenset({"navigation", "contentinfo", "search", "banner"})
-_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-_BLOCKS = _HEADINGS | frozenset(
-    "address article aside blockquote body caption center dd details div dl dt fieldset"
-    " figcaption figure form header hgroup hr html li main ol p pre section summary table tbody"
-    " tfoot thead tr ul".split()
+_HEADING = re.compile("h[1-6]")
+_BLOCK = re.compile(
+    "h[1-6]|address|article|aside|blockquote|body|caption|center|d[dlt]|details|div|fieldset"
+    "|figcaption|figure|form|header|hgroup|hr|html|li|main|ol|p|pre|section|summary|table|tbody"
+    "|tfoot|thead|tr|ul"
 )
 _LEAD = {"li": "- ", "td": " | ", "th": " | ", "br": "\n"}
 
@@ -79,9 +78,9 @@ def _extract(root: "HtmlElement") -> tuple[str, tuple[Block, ...]]:
                 walk.skip_subtree()
             else:
                 writer.open(element)
-        elif element is skipped:
+        elif skipped is not None and element is skipped:
+            writer.add(skipped.tail)
             skipped = None
-            writer.add(element.tail)
         else:
             writer.close(element, with_tail=element is not root)
     writer.flush("text")
@@ -90,7 +89,7 @@ def _extract(root: "HtmlElement") -> tuple[str, tuple[Block, ...]]:
 
 def _is_skipped(element: "HtmlElement") -> bool:
     return (
-        element.tag in _SKIPPED
+        _SKIPPED.fullmatch(element.tag) is not None
         or element.get("role") in _SKIPPED_ROLES
         or element.get("aria-hidden") == "true"
         or "hidden" in element.attrib
@@ -111,7 +110,7 @@ class _Writer:
     _preformatted: int = 0
 
     def open(self, element: "HtmlElement") -> None:
-        if element.tag in _BLOCKS:
+        if _BLOCK.fullmatch(element.tag):
             self.flush("code" if self._preformatted else "text")
         self._line = max(self._line, element.sourceline or 0)
         if element.tag == "pre":
@@ -122,9 +121,9 @@ class _Writer:
         self.add(element.text)
 
     def close(self, element: "HtmlElement", with_tail: bool) -> None:
-        if element.tag in _HEADINGS:
+        if _HEADING.fullmatch(element.tag):
             self.flush("heading", int(element.tag[1]))
-        elif element.tag in _BLOCKS:
+        elif _BLOCK.fullmatch(element.tag):
             self.flush("code" if self._preformatted else "text")
         if element.tag == "pre":
             self._preformatted -= 1

@@ -19,12 +19,14 @@ _LIST_ITEM = re.compile(
 )
 _MARKER = re.compile(r"\s*(?:[-*+•]|\(?(?:\d{1,3}|[a-zA-Z#])[.)])\s+")
 _ROLE = re.compile(r":[\w:+.-]+:`(?:([^`<]+?)\s*<[^`>]*>|([^`]*))`")
+_EMPHASIS = re.compile(r"``|\*\*|(?<!\w)[*`](?=\S)|(?<=\S)[*`]_?(?!\w)")
 
 _PROMPT = re.compile(r"\s*(?:>>>|\.\.\.(?: |$)|\$ |\(Pdb\)|#!|-> )")
 _STATEMENT = re.compile(
     r"\s*(?:(?:async )?(?:def|for|with) .*[:(,]$|class \w+.*:$|(?:el)?if .+:|while .+:|else:|try:"
-    r"|finally:|except\b.*:|match .+:|case .+:|lambda\b|return\b|raise \w|import \w|from [\w.]+ import"
-    r"|assert |del |pass$|break$|continue$|yield\b|await |global |nonlocal |print\(|@\w|#|//|/\*|\*/)"
+    r"|finally:|except\b.*:|match .+:|case .+:|lambda\b|return\b|raise \w|import \w"
+    r"|from [\w.]+ import|assert |del |pass$|break$|continue$|yield\b|await |global |nonlocal "
+    r"|print\(|@\w|#|//|/\*|\*/)"
 )
 _EXPRESSION = re.compile(
     r"\s*(?:[\w.]+\(.*\)?,?;?$"  # a call
@@ -33,6 +35,7 @@ _EXPRESSION = re.compile(
 )
 _PLAIN_WORDS = re.compile(r"(?:\b[a-z]+(?:['’][a-z]+)?,? ){3}[a-z]+\b")
 _MOST_TERM = 100  # characters in a term that is no sentence
+_MOST_TERMS = 8  # that share a definition
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def is_list_item(line: str) -> bool:
 def term_end(lines: Sequence[str], number: int) -> int:
     """Where the terms end that a deeper indented paragraph of prose defines; 0 for none.
 
-    One line right above its definition, as in a definition list, or up to eight lines and a
+    One line right above its definition, as in a definition list, or a few lines and a
     blank one, as Sphinx renders the signatures of functions.
     """
     margin = indent(lines[number])
@@ -164,6 +167,7 @@ def _is_term(line: str) -> bool:
         and words[-1] not in ".:,;!?"
         and not is_list_item(line)
         and not _PROMPT.match(line)
+        and "::=" not in words
         and not _PLAIN_WORDS.search(words)
     )
 

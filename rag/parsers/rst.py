@@ -5,6 +5,7 @@ Python's ``pydoc_data``, marks neither code nor definitions: both are told from 
 looks (``rag.parsers.layout``).
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -27,16 +28,16 @@ from rag.parsers.layout import (
 MEDIA = "text/x-rst"
 SUFFIXES = (".rst", ".rest")
 
-_CODE_DIRECTIVES = frozenset(
-    "code code-block sourcecode parsed-literal highlight literalinclude math graphviz doctest"
-    " testcode testsetup testoutput productionlist prompt console ipython plot csv-table"
-    " list-table table".split()
+_CODE = re.compile(
+    "code|code-block|sourcecode|parsed-literal|highlight|literalinclude|math|graphviz|doctest"
+    "|test(code|setup|output)|productionlist|prompt|console|ipython|plot|(csv-|list-)?table"
 )
-_DEFINING_DIRECTIVES = frozenset(
-    "function method classmethod staticmethod decorator class exception attribute property data"
-    " type macro member var enum struct option envvar confval describe object command signature".split()
+_DEFINING = re.compile(
+    "function|(class|static)?method|decorator|class|exception|attribute|property|data|type|macro"
+    "|member|var|enum|struct|option|envvar|confval|describe|object|command|signature"
 )
 _RUBRIC_LEVEL = 2
+_LEAST_DEFINITION = 300  # characters; shorter ones are read together with their neighbours
 
 
 def parse(data: bytes) -> Parsed:
@@ -102,15 +103,17 @@ class _Scanner:
         return self._level + len(self._terms) if len(self._terms) < before else 0
 
     def _define(self, first: int, end: int, title: str) -> int:
+        """Opens a term, if its definition is worth a section; returns 0 if it is not."""
+        body = block_end(self.lines, end, indent(self.lines[first]))
+        if not self._level or sum(map(len, self.lines[end:body])) < _LEAST_DEFINITION:
+            return 0
         self._terms.append(indent(self.lines[first]))
         return self._mark(first, end, "heading", self._level + len(self._terms), title)
 
     def _term(self, number: int) -> int:
-        end = term_end(self.lines, number) if self._level else 0
-        if not end:
-            return 0
+        end = term_end(self.lines, number)
         names = [plain(line) for line in self.lines[number:end]]
-        return self._define(number, end, ", ".join(names[:3]))
+        return self._define(number, end, ", ".join(names[:3])) if end else 0
 
     def _directive(self, number: int, resumed: int) -> int:
         found = directive(self.lines[number])
@@ -118,10 +121,10 @@ class _Scanner:
             return 0
         name, argument = found
         margin = indent(self.lines[number])
-        if name in _CODE_DIRECTIVES:
+        if _CODE.fullmatch(name):
             end = block_end(self.lines, number + 1, margin)
             return self._mark(number, end, "code", resumed)
-        if name in _DEFINING_DIRECTIVES and argument and self._level:
+        if _DEFINING.fullmatch(name) and argument:
             return self._define(number, number + 1, plain(argument))
         return 0
 

@@ -1,0 +1,247 @@
+"""The gate: rules applied to an evaluation, a decision with a reason in words for each rule.
+
+``min`` and ``max`` compare a metric's value, or a fact, with a threshold. The other two compare
+the model with another one on the same examples, by a paired bootstrap of the difference, and the
+burden of proof is on the model: what its interval leaves open counts against it. Nothing that is
+NaN or infinite passes.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
+
+from lifecycle.evaluation import Evaluation, Interval, paired_difference
+from lifecycle.errors import ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Differences below this are rounding, not quality.
+ROUNDING = 1e-9
+
+
+class Rule(BaseModel):
+    """One rule, as the YAML states it.
+
+    ``metric``: a metric or fact of the evaluation; for the paired rules a column of the scores.
+    ``value``: the threshold of ``min`` and ``max``; the least gain over ``baseline`` (another
+    column); the loss against the champion that is tolerated. ``cause``: what failing means in
+    words, for the reason.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rule: Literal["min", "max", "better_than_baseline", "no_worse_than_champion"]
+    metric: str
+    value: FiniteFloat = 0.0
+    baseline: str = ""
+    higher_is_better: bool = True
+    cause: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        paired = self.rule in {"better_than_baseline", "no_worse_than_champion"}
+        if paired and self.value < 0:
+            raise ValueError(f"value of {self.rule} is a size, so it cannot be below 0")
+        if (self.rule == "better_than_baseline") != bool(self.baseline):
+            raise ValueError("baseline names the metric to beat: in better_than_baseline, only")
+        return self
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """What became of a rule: one sentence with the figures it was decided on."""
+
+    rule: Rule
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """All rules have to pass; a gate without rules lets everything through."""
+
+    results: tuple[RuleResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(result.passed for result in self.results)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the model was refused; empty where it passed."""
+        return [result.reason for result in self.results if not result.passed]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON; ``from_dict`` gives the same decision back."""
+        results = [
+            {"rule": one.rule.model_dump(), "passed": one.passed, "reason": one.reason}
+            for one in self.results
+        ]
+        return {"passed": self.passed, "results": results}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
+        return cls(
+            tuple(
+                RuleResult(Rule.model_validate(one["rule"]), one["passed"], one["reason"])
+                for one in raw["results"]
+            )
+        )
+
+
+def decide(
+    rules: Sequence[Rule],
+    evaluation: Evaluation,
+    scores: "pd.DataFrame",
+    champion_scores: "pd.DataFrame | None",
+) -> Decision:
+    """Apply ``rules`` to a model.
+
+    ``scores``: one row per example of the holdout, indexed by example id, a column per metric;
+    ``champion_scores``: the same of the champion, None where there is none. Raises ConfigError
+    for a rule about a metric that was not measured, DataError for example ids that repeat.
+    """
+    for owner, frame in (("the model", scores), ("the champion", champion_scores)):
+        if frame is not None and not frame.index.is_unique:
+            twice = frame.index[frame.index.duplicated()][0]
+            raise DataError(f"example {twice!r} stands twice in the scores of {owner}.")
+    results = []
+    for rule in rules:
+        if rule.rule == "better_than_baseline":
+            passed, reason = _better(rule, scores)
+        elif rule.rule == "no_worse_than_champion":
+            passed, reason = _no_worse(rule, scores, champion_scores)
+        else:
+            passed, reason = _threshold(rule, evaluation)
+        end = f": {rule.cause.rstrip('.')}." if rule.cause and not passed else "."
+        results.append(RuleResult(rule, passed, reason + end))
+    return Decision(tuple(results))
+
+
+def _threshold(rule: Rule, evaluation: Evaluation) -> tuple[bool, str]:
+    value, interval = _measured(rule.metric, evaluation)
+    least = rule.rule == "min"
+    bound = "the required" if least else "the allowed"
+    if not math.isfinite(value):
+        return False, f"{rule.metric} has no value, so {bound} {_words(rule.value)} is not shown"
+    passed = value >= rule.value - ROUNDING if least else value <= rule.value + ROUNDING
+    if passed:
+        relation = "at least" if least else "at most"
+    else:
+        relation = "below" if least else "above"
+    shown, limit = _apart(value, rule.value)
+    return passed, f"{rule.metric} is {shown}{_between(interval)}, {relation} {bound} {limit}"
+
+
+def _measured(metric: str, evaluation: Evaluation) -> tuple[float, Interval | None]:
+    if metric in evaluation.metrics:
+        interval = evaluation.metrics[metric]
+        return interval.value, interval
+    if metric in evaluation.facts:
+        return evaluation.facts[metric], None
+    raise ConfigError(
+        f"a gate rule is about {metric!r}, which was not measured.",
+        did_you_mean(metric, [*evaluation.metrics, *evaluation.facts]),
+    )
+
+
+def _better(rule: Rule, scores: "pd.DataFrame") -> tuple[bool, str]:
+    """Superiority: the whole interval of the gain lies at or above the least gain, and above 0.
+
+    So a least gain of 0 asks for a proof that the model is better at all.
+    """
+    gain = _gain(rule, _column(scores, rule.metric), _column(scores, rule.baseline))
+    what = f"{rule.metric} against {rule.baseline}"
+    if not math.isfinite(gain.value + gain.low):
+        return False, f"{what} has no value: no example measures both"
+    needed = f"at least {_words(rule.value)}" if rule.value else "above 0"
+    passed = gain.low >= rule.value - ROUNDING and gain.low > ROUNDING
+    if passed:
+        verdict = f"surely {needed}"
+    elif gain.high < max(rule.value, ROUNDING):
+        verdict = f"surely not {needed}"
+    else:
+        verdict = f"not surely {needed}"
+    return passed, f"{what} gains {_signed(gain)}, {verdict}"
+
+
+def _no_worse(
+    rule: Rule, scores: "pd.DataFrame", champion_scores: "pd.DataFrame | None"
+) -> tuple[bool, str]:
+    """Non-inferiority: the whole interval of the difference lies at or above −(tolerated loss).
+
+    A model passes when a loss beyond what is tolerated can be ruled out, not when it merely could
+    not be shown: few examples must not be a way in. With nothing tolerated only a model that is
+    the same on every example, or provably better, passes; state the loss that you would accept.
+    See Piaggio et al., Reporting of Noninferiority and Equivalence Randomized Trials, JAMA 2012.
+    """
+    candidate = _column(scores, rule.metric)
+    if champion_scores is None:
+        return True, f"there is no champion yet to compare {rule.metric} with"
+    if rule.metric not in champion_scores.columns:
+        return False, f"the champion was not measured on {rule.metric}, so nothing can be compared"
+    shared = candidate.index.intersection(champion_scores.index)
+    if shared.empty:
+        return False, f"{rule.metric} was measured on another holdout than the champion's"
+    gain = _gain(rule, candidate[shared], champion_scores[rule.metric][shared])
+    if not math.isfinite(gain.value + gain.low):
+        return False, f"{rule.metric} has no value on the examples shared with the champion"
+    loss = f"a loss beyond the tolerated {_words(rule.value)}"
+    passed = gain.low >= -rule.value - ROUNDING
+    if passed:
+        verdict = f"{loss} is ruled out"
+    else:
+        verdict = loss if gain.high < -rule.value else f"{loss} cannot be ruled out"
+    return passed, f"{rule.metric} against the champion's differs by {_signed(gain)}; {verdict}"
+
+
+def _gain(rule: Rule, candidate: "pd.Series[float]", other: "pd.Series[float]") -> Interval:
+    first, second = candidate.to_numpy(float), other.to_numpy(float)
+    if not rule.higher_is_better:
+        first, second = second, first
+    return paired_difference(first, second)
+
+
+def _column(scores: "pd.DataFrame", name: str) -> "pd.Series[float]":
+    measured = scores.select_dtypes(["number", "bool"])
+    if name not in measured.columns:
+        raise ConfigError(
+            f"a gate rule compares {name!r} example by example, but it was not measured so.",
+            did_you_mean(name, map(str, measured.columns)),
+        )
+    return measured[name]
+
+
+def _between(interval: Interval | None) -> str:
+    if interval is None or not math.isfinite(interval.low):
+        return ""
+    return f" (95 % interval {_words(interval.low)} to {_words(interval.high)})"
+
+
+def _signed(gain: Interval) -> str:
+    value, low, high = (f"{0.0 if abs(one) < ROUNDING else one:+.3g}" for one in _bounds(gain))
+    return f"{value} (95 % interval {low} to {high}, {gain.n:,} examples)"
+
+
+def _bounds(interval: Interval) -> tuple[float, float, float]:
+    return interval.value, interval.low, interval.high
+
+
+def _words(number: float, digits: int = 3) -> str:
+    """A number with ``digits`` significant digits, whole numbers in full."""
+    if number == round(number) and abs(number) < 1e15:
+        return f"{number:,.0f}"
+    return f"{number:.{digits}g}"
+
+
+def _apart(one: float, other: float) -> tuple[str, str]:
+    """Both in words, with as many digits as it takes to see that they differ."""
+    for digits in range(3, 17):
+        first, second = _words(one, digits), _words(other, digits)
+        if first != second:
+            return first, second
+    return first, second
