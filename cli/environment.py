@@ -31,9 +31,11 @@ def prepare(debug: bool) -> None:
     """
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    state = State.from_env()
+    os.environ.setdefault("MPLCONFIGDIR", str(state.cache / "matplotlib"))
     os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "DEBUG" if debug else "ERROR")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "DEBUG" if debug else "WARNING")
-    _log(State.from_env(), debug)
+    _log(state, debug)
 
 
 def _log(state: State, debug: bool) -> None:

@@ -13,14 +13,20 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
 
-from lifecycle.evaluation import Evaluation, Interval, paired_difference
+from lifecycle.comparison import ROUNDING, compare
 from lifecycle.errors import ConfigError, DataError, did_you_mean
+from lifecycle.evaluation import Evaluation, Interval
+from lifecycle.wording import apart, significant
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Differences below this are rounding, not quality.
-ROUNDING = 1e-9
+_RELATIONS = {
+    ("min", True): "at least",
+    ("min", False): "below",
+    ("max", True): "at most",
+    ("max", False): "above",
+}
 
 
 class Rule(BaseModel):
@@ -127,13 +133,13 @@ def _threshold(rule: Rule, evaluation: Evaluation) -> tuple[bool, str]:
     least = rule.rule == "min"
     bound = "the required" if least else "the allowed"
     if not math.isfinite(value):
-        return False, f"{rule.metric} has no value, so {bound} {_words(rule.value)} is not shown"
+        return (
+            False,
+            f"{rule.metric} has no value, so {bound} {significant(rule.value)} is not shown",
+        )
     passed = value >= rule.value - ROUNDING if least else value <= rule.value + ROUNDING
-    if passed:
-        relation = "at least" if least else "at most"
-    else:
-        relation = "below" if least else "above"
-    shown, limit = _apart(value, rule.value)
+    relation = _RELATIONS[rule.rule, passed]
+    shown, limit = apart(value, rule.value)
     return passed, f"{rule.metric} is {shown}{_between(interval)}, {relation} {bound} {limit}"
 
 
@@ -154,19 +160,26 @@ def _better(rule: Rule, scores: "pd.DataFrame") -> tuple[bool, str]:
 
     So a least gain of 0 asks for a proof that the model is better at all.
     """
-    gain = _gain(rule, _column(scores, rule.metric), _column(scores, rule.baseline))
-    what = f"{rule.metric} against {rule.baseline}"
-    if not math.isfinite(gain.value + gain.low):
-        return False, f"{what} has no value: no example measures both"
-    needed = f"at least {_words(rule.value)}" if rule.value else "above 0"
-    passed = gain.low >= rule.value - ROUNDING and gain.low > ROUNDING
+    found = compare(
+        _column(scores, rule.metric), _column(scores, rule.baseline), rule.higher_is_better
+    )
+    if not found.known:
+        return False, f"{rule.metric} against {rule.baseline} has no value: no example has both"
+    needed = f"at least {significant(rule.value)}" if rule.value else "above 0"
+    sure = found.gain.low >= rule.value - ROUNDING and found.gain.low > ROUNDING
+    passed = sure and found.enough
     if passed:
         verdict = f"surely {needed}"
-    elif gain.high < max(rule.value, ROUNDING):
+    elif not found.enough:
+        verdict = "too few examples to show anything"
+    elif found.gain.high < max(rule.value, ROUNDING):
         verdict = f"surely not {needed}"
     else:
         verdict = f"not surely {needed}"
-    return passed, f"{what} gains {_signed(gain)}, {verdict}"
+    model, other = apart(found.model, found.other)
+    return passed, (
+        f"{rule.metric} is {model} against {other} of {rule.baseline}: {found}, {verdict}"
+    )
 
 
 def _no_worse(
@@ -187,23 +200,19 @@ def _no_worse(
     shared = candidate.index.intersection(champion_scores.index)
     if shared.empty:
         return False, f"{rule.metric} was measured on another holdout than the champion's"
-    gain = _gain(rule, candidate[shared], champion_scores[rule.metric][shared])
-    if not math.isfinite(gain.value + gain.low):
+    found = compare(candidate[shared], champion_scores[rule.metric][shared], rule.higher_is_better)
+    if not found.known:
         return False, f"{rule.metric} has no value on the examples shared with the champion"
-    loss = f"a loss beyond the tolerated {_words(rule.value)}"
-    passed = gain.low >= -rule.value - ROUNDING
+    loss = f"a loss beyond the tolerated {significant(rule.value)}"
+    passed = found.gain.low >= -rule.value - ROUNDING and found.enough
     if passed:
         verdict = f"{loss} is ruled out"
+    elif not found.enough:
+        verdict = "too few examples to show anything"
     else:
-        verdict = loss if gain.high < -rule.value else f"{loss} cannot be ruled out"
-    return passed, f"{rule.metric} against the champion's differs by {_signed(gain)}; {verdict}"
-
-
-def _gain(rule: Rule, candidate: "pd.Series[float]", other: "pd.Series[float]") -> Interval:
-    first, second = candidate.to_numpy(float), other.to_numpy(float)
-    if not rule.higher_is_better:
-        first, second = second, first
-    return paired_difference(first, second)
+        verdict = f"that is {loss}" if found.gain.high < -rule.value else f"{loss} is not ruled out"
+    model, other = apart(found.model, found.other)
+    return passed, f"{rule.metric} is {model} against the champion's {other}: {found}; {verdict}"
 
 
 def _column(scores: "pd.DataFrame", name: str) -> "pd.Series[float]":
@@ -219,29 +228,4 @@ def _column(scores: "pd.DataFrame", name: str) -> "pd.Series[float]":
 def _between(interval: Interval | None) -> str:
     if interval is None or not math.isfinite(interval.low):
         return ""
-    return f" (95 % interval {_words(interval.low)} to {_words(interval.high)})"
-
-
-def _signed(gain: Interval) -> str:
-    value, low, high = (f"{0.0 if abs(one) < ROUNDING else one:+.3g}" for one in _bounds(gain))
-    return f"{value} (95 % interval {low} to {high}, {gain.n:,} examples)"
-
-
-def _bounds(interval: Interval) -> tuple[float, float, float]:
-    return interval.value, interval.low, interval.high
-
-
-def _words(number: float, digits: int = 3) -> str:
-    """A number with ``digits`` significant digits, whole numbers in full."""
-    if number == round(number) and abs(number) < 1e15:
-        return f"{number:,.0f}"
-    return f"{number:.{digits}g}"
-
-
-def _apart(one: float, other: float) -> tuple[str, str]:
-    """Both in words, with as many digits as it takes to see that they differ."""
-    for digits in range(3, 17):
-        first, second = _words(one, digits), _words(other, digits)
-        if first != second:
-            return first, second
-    return first, second
+    return f" (95 % interval {significant(interval.low)} to {significant(interval.high)})"

@@ -5,15 +5,15 @@ the generator from 1. Brackets inside code are no citations.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from rag.types import Answer, Citation, Passage
 
 ABSTENTION = "The documents do not answer this question."
 # What could still become a citation when more text arrives.
-_UNFINISHED = re.compile(r"[ \t]*\[[\d,; ]{0,40}$|[ \t]+$")
-_MARKER = re.compile(r"([ \t]*)\[ ?(\d{1,4}(?: ?[,;] ?\d{1,4})*) ?\]")
-_FENCE = "`"
+_UNFINISHED = re.compile(r"[ \t]*\[[\d,; ]{0,80}$|[ \t]+$|`+$")
+_MARKER = re.compile(r"([ \t]*)\[ ?(\d{1,4}(?: ?[,;] ?\d{1,4}){0,9}) ?\]")
+_TURNS = re.compile(r"(`+|\n)")  # where code may begin or end
 
 
 def abstention(confidence: float) -> Answer:
@@ -28,7 +28,13 @@ def is_abstention(text: str) -> bool:
 
 
 def marker(number: int) -> str:
+    """How an answer refers to a passage: ``[2]``."""
     return f"[{number}]"
+
+
+def without_citations(text: str) -> str:
+    """``text`` without the numbers in brackets."""
+    return _MARKER.sub("", text)
 
 
 def citations(numbers: Iterable[int], passages: Sequence[Passage]) -> tuple[Citation, ...]:
@@ -42,7 +48,7 @@ class CitationReader:
 
     ``feed`` and ``flush`` return text that is ready to be shown: what may still turn out to be a
     citation is held back. ``[1, 7]`` with five passages becomes ``[1]``. ``numbers`` collects what
-    was cited. Text in backticks passes untouched, and so does a bracket with an unknown number
+    was cited. Code in backticks passes untouched, and so does a bracket with an unknown number
     that touches a word: ``rows[0]`` is no citation.
     """
 
@@ -50,14 +56,13 @@ class CitationReader:
         self.given = given
         self.numbers: list[int] = []
         self._held = ""
-        self._in_code = False
-        self._last = ""
+        self._fence = ""  # the backticks that opened the code that the text is in
+        self._last = ""  # character read
 
     def feed(self, piece: str) -> str:
         text = self._held + piece
-        end = len(text)
-        if unfinished := _UNFINISHED.search(text):
-            end = unfinished.start()
+        unfinished = _UNFINISHED.search(text)
+        end = unfinished.start() if unfinished else len(text)
         self._held = text[end:]
         return self._read(text[:end])
 
@@ -66,16 +71,22 @@ class CitationReader:
         return self._read(rest)
 
     def _read(self, text: str) -> str:
-        return "".join(self._parts(text))
+        return "".join(map(self._part, filter(None, _TURNS.split(text))))
 
-    def _parts(self, text: str) -> Iterator[str]:
-        for part in re.split(r"(`+)", text):
-            if part.startswith(_FENCE):
-                self._in_code = not self._in_code
-                yield part
-            elif part:
-                yield part if self._in_code else _MARKER.sub(self._replace, part)
-            self._last = part[-1:] or self._last
+    def _part(self, part: str) -> str:
+        if part[0] == "`":
+            self._turn(part)
+        elif part == "\n" and len(self._fence) < 3:
+            self._fence = ""
+        shown = part if self._fence else _MARKER.sub(self._replace, part)
+        self._last = part[-1]
+        return shown
+
+    def _turn(self, backticks: str) -> None:
+        if not self._fence:
+            self._fence = backticks
+        elif self._fence == backticks:
+            self._fence = ""
 
     def _replace(self, match: re.Match[str]) -> str:
         said = [int(number) for number in re.findall(r"\d+", match[2])]
@@ -87,4 +98,4 @@ class CitationReader:
 
     def _touches_word(self, match: re.Match[str]) -> bool:
         before = match.string[match.start() - 1] if match.start() else self._last
-        return not match[1] and bool(re.match(r"[\w)\]]", before))
+        return not match[1] and bool(re.match(r"[\w)]", before))

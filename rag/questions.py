@@ -16,10 +16,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from lifecycle.errors import InvalidDataError, SourceError, did_you_mean
+from rag.sentences import sentence_spans
 from rag.types import Chunk
 
 _MOST_KEYWORDS = 12
 _FEWEST_WORDS = 6
+_LONGEST_WORD = 30  # characters; what is longer and not ASCII is taken for unspaced writing
+_KEPT = 2 / 3
 
 
 class Question(BaseModel):
@@ -102,23 +105,22 @@ def locate(questions: Iterable[Question], chunks: Iterable[Chunk]) -> Located:
 
 
 def synthetic_questions(chunks: Sequence[Chunk], n: int, seed: int = 0) -> list[Question]:
-    """Up to ``n`` known-item questions: a third of one sentence's words is left out.
+    """Up to ``n`` known-item questions, each from a sentence that only one document has.
 
-    The sentence is the quote and the answer, and it stands in the documents only once. They
+    A third of the sentence's words is left out; the sentence itself is quote and answer. They
     measure whether the index finds again what is in it, no more: nobody asked them, they share
     their words with the passage, and all of them have an answer. The same chunks and seed give
-    the same questions; fewer than ``n`` where the chunks have too few sentences of their own.
+    the same questions; fewer than ``n`` where there are too few such sentences.
     """
     rng = np.random.default_rng(seed)
-    seen: set[str] = set()
-    made: list[Question] = []
-    for position in rng.permutation(len(chunks)):
-        if len(made) == n:
-            break
-        if question := _known_item(chunks[int(position)], seen, rng, len(made)):
-            made.append(question)
-    located = locate(made, chunks)
-    return [question for question in made if question.id in located.relevant]
+    order = [chunks[int(place)] for place in rng.permutation(len(chunks))]
+    for fewest in (_FEWEST_WORDS, 1):
+        sentences = _sample(order, 2 * n, fewest)
+        if sentences:
+            single = _in_one_document(sentences, chunks)
+            own = [pair for pair in sentences if pair[1] in single]
+            return [_known_item(*pair, number, rng) for number, pair in enumerate(own[:n], 1)]
+    return []
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -199,3 +201,54 @@ def _best_holders(chunks: Sequence[Chunk], start: int, end: int) -> set[str]:
 
 def _folded(text: str) -> str:
     return " ".join(text.split())
+
+
+def _sample(chunks: Iterable[Chunk], n: int, fewest_words: int) -> list[tuple[Chunk, str]]:
+    """One sentence of each chunk that has one of at least so many words, the longest."""
+    sentences: dict[str, Chunk] = {}
+    for chunk in chunks:
+        if len(sentences) == n:
+            break
+        spans = [chunk.text[start:end] for start, end in sentence_spans(chunk.text)]
+        longest = max(spans, key=lambda text: len(_keywords(text)), default="")
+        if len(_keywords(longest)) >= fewest_words:
+            sentences.setdefault(_folded(longest), chunk)
+    return [(chunk, sentence) for sentence, chunk in sentences.items()]
+
+
+def _in_one_document(sentences: Iterable[tuple[Chunk, str]], chunks: Iterable[Chunk]) -> set[str]:
+    home = {sentence: chunk.uri for chunk, sentence in sentences}
+    for chunk in chunks:
+        text = _folded(chunk.text)
+        for sentence in [one for one, uri in home.items() if uri != chunk.uri and one in text]:
+            del home[sentence]
+    return set(home)
+
+
+def _known_item(
+    chunk: Chunk, sentence: str, number: int, rng: np.random.Generator
+) -> Question:
+    words = _keywords(sentence)
+    count = min(_MOST_KEYWORDS, max(1, round(len(words) * _KEPT)))
+    kept = sorted(rng.choice(len(words), size=count, replace=False))
+    return Question(
+        id=f"known-{number:04d}",
+        question=" ".join(words[place] for place in kept),
+        source=chunk.uri,
+        quote=sentence,
+        answer=sentence,
+        topic="synthetic",
+        synthetic=True,
+    )
+
+
+def _keywords(sentence: str) -> list[str]:
+    """Words, longer ones in scripts without blanks cut into pieces of four characters."""
+    words = re.findall(r"\w+(?:['’.-]\w+)*", sentence)
+    return [piece for word in words for piece in _cut(word)]
+
+
+def _cut(word: str) -> list[str]:
+    if word.isascii() or len(word) <= _LONGEST_WORD:
+        return [word]
+    return [word[start : start + 4] for start in range(0, len(word), 4)]

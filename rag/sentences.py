@@ -6,14 +6,19 @@ from enum import Enum
 
 _CLOSING = "[\"'”’»›)\\]*_`」』）》】〉]*+"
 _ITEM = re.compile(r"(?:[-*+•‣▪◦]|\(?\d{1,3}[.)]|\(?[a-zA-Z]\))[^\S\n]|:[\w ]+:[ \n]|\.\.[ ]")
-# Possessive, and each run of points tried from its start only: time grows with the text's length
-# even where it is nothing but points or spaces.
+_POINT, _FULL, _OTHER = "[.!?…]", "[。！？｡]", "[؟۔।॥։።။།]"
+# One character class first, which the engine skips to quickly. Possessive, and each run of points
+# tried from its start only, so that time grows with the text's length even where the text is
+# nothing but points or spaces.
 _BREAKS = re.compile(
     rf"""
-    (?P<line> \n ) (?: [^\S\n]*+\n \s*+ | [^\S\n]*+(?={_ITEM.pattern}) )
-  | (?<![.!?…]) (?P<point> [.!?…]++ {_CLOSING} ) \s++ (?=\S)
-  | (?<![。！？｡]) (?P<full> [。！？｡]++ {_CLOSING} ) \s*+     # Chinese, Japanese: no space follows
-  | (?<![؟۔।॥։።။។]) (?P<other> [؟۔।॥։።။។]++ {_CLOSING} ) \s++  # Arabic, Urdu, Hindi, Armenian …
+    [\n.!?…。！？｡؟۔।॥։።။།]
+    (?: (?<=\n) (?: [^\S\n]*+\n \s*+ | [^\S\n]*+(?={_ITEM.pattern}) )
+      | (?<={_POINT}) (?<!{_POINT}{_POINT}) {_POINT}*+ {_CLOSING} (?:[ ]\[\d{{1,3}}\])*+
+        (?P<point>) \s++ (?=\S)
+      | (?<={_FULL}) (?<!{_FULL}{_FULL}) {_FULL}*+ {_CLOSING} (?P<full>) \s*+  # no space follows
+      | (?<={_OTHER}) (?<!{_OTHER}{_OTHER}) {_OTHER}*+ {_CLOSING} (?P<other>) \s++
+    )
     """,
     re.X,
 )
@@ -39,8 +44,8 @@ def breaks(text: str, start: int, end: int) -> Iterator[tuple[int, int, Break]]:
     """Where ``text[start:end]`` may be cut: (end of what goes before, start of what follows, what
     begins there), in order. What lies between the two is white space."""
     for match in _BREAKS.finditer(text, start, end):
-        name = match.lastgroup or "line"
-        stop = match.start() if name == "line" else match.end(name)
+        name = match.lastgroup
+        stop = match.end(name) if name else match.start()
         kind = _kind(text, stop, match.end())
         goes_on = kind is Break.SENTENCE and name == "point" and _goes_on(text, start, match)
         if not goes_on:
@@ -60,10 +65,9 @@ def _goes_on(text: str, start: int, match: re.Match[str]) -> bool:
     following = text[match.end()]
     if following.islower():
         return True
-    if match["point"] != ".":
+    if text[match.start() : match.end("point")] != ".":
         return False
-    point = match.start("point") + 1
-    before = text[max(start, point - _LOOK_BACK) : point]
+    before = text[max(start, match.end("point") - _LOOK_BACK) : match.end("point")]
     if following.isdigit() and _BEFORE_NUMBER.search(before):
         return True
     return bool(_ABBREVIATION.search(before) or _NUMBERING.search(before))

@@ -14,6 +14,7 @@ from lifecycle.atomic import write_bytes, write_text
 from lifecycle.bundle import Bundle, Manifest
 from lifecycle.candidates import EVALUATION, SCORES
 from lifecycle.errors import SourceError
+from lifecycle.evaluation import Evaluation, evaluate_scores, holdout_id
 from lifecycle.fingerprint import ROOT, code_version, fingerprint, libraries
 from lifecycle.sources import RawFile, digest
 from lifecycle.stages import TABLE, VERSION
@@ -163,7 +164,7 @@ def evaluate_bundle(
     write_text(out / EVALUATION, json.dumps(evaluation.to_dict(), indent=1))
     made = " synthetic" if any(q.synthetic for q in asked) else ""
     ndcg = evaluation.metrics["hybrid.ndcg@10"]
-    return f"{len(asked)}{made} questions, nDCG@10 {ndcg.value:.3f} ± {_half(ndcg):.3f}"
+    return f"{len(asked)}{made} questions, nDCG@10 {ndcg.value:.3f} ({ndcg.low:.3f} to {ndcg.high:.3f})"
 
 
 def score_bundle(bundle: Path, evaluated: Path, cache: Path) -> "pd.DataFrame":
@@ -222,5 +223,13 @@ def _score(
     return scores, facts
 
 
+def _evaluation(
+    scores: "pd.DataFrame", facts: dict[str, float], holdout: str
+) -> Evaluation:
+    from rag.evaluate import METRICS
+
+    return evaluate_scores(scores, METRICS, ["topic"], holdout, facts)
+
+
 def _holdout_id(evaluated: Path) -> str:
-    return hashlib.sha256((evaluated / HOLDOUT).read_bytes()).hexdigest()[:16]
+    return holdout_id((evaluated / HOLDOUT).read_text("utf-8").splitlines())

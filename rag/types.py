@@ -1,5 +1,7 @@
 """The values that pass between the parts of `rag/`."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,13 +10,32 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
+TRAIL_JOINT = " > "
+_RULE = re.compile(r"([^\w\s]|_)\1{3,}")
+
+
+def embedded_text(trail: Sequence[str], text: str) -> str:
+    """What the embedder and BM25 read of a passage under the headings ``trail``."""
+    return f"{TRAIL_JOINT.join(trail)}\n{squeezed(text)}" if trail else squeezed(text)
+
+
+def squeezed(text: str) -> str:
+    """``text`` with runs of one punctuation mark cut to three.
+
+    The line under a title or between a table's rows would take a token for each mark.
+    """
+    return _RULE.sub(r"\1\1\1", text)
+
 
 @dataclass(frozen=True)
 class Block:
     """A piece of a document that a chunk does not cut if it can help it.
 
     ``start`` and ``end`` are character offsets into the document's ``text``; ``line`` is the
-    1-based line of ``start`` in the file itself; ``level`` is a heading's depth, from 1.
+    1-based line of ``start`` in the file itself (for a PDF, in the extracted text); ``level`` is
+    a heading's depth, from 1. Other blocks belong to the last heading before (``level`` 0), or
+    close the headings deeper than their ``level``, as text does after an indented definition.
+    ``code`` is any text whose lines matter, tables too.
     """
 
     kind: Literal["heading", "text", "code"]
@@ -62,12 +83,12 @@ class Chunk:
 
     @property
     def heading(self) -> str:
-        return " > ".join(self.trail)
+        return TRAIL_JOINT.join(self.trail)
 
     @property
     def embedded_text(self) -> str:
-        """What the embedder and BM25 read: the heading trail, then the passage."""
-        return f"{self.heading}\n{self.text}" if self.trail else self.text
+        """What the embedder and BM25 read: the heading trail, then the passage, squeezed."""
+        return embedded_text(self.trail, self.text)
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,8 @@ class OpenAIGenerator:
         except openai.APIStatusError as error:
             raise self._refused(error.status_code, _one_line(error.message)) from error
         except (openai.OpenAIError, json.JSONDecodeError) as error:
-            raise self._error(f"failed: {_one_line(str(error))}", "See the server's log.") from error
+            failure = f"failed: {_one_line(str(error))}"
+            raise self._error(failure, "See the server's log.") from error
 
     def _refused(self, status: int, message: str) -> GenerationError:
         remedies = {

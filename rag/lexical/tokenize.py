@@ -11,8 +11,8 @@ Stopwords stay in documents, where they only make length honest, and are dropped
 
 import threading
 import unicodedata
-from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 
 import regex
 import Stemmer
@@ -27,14 +27,14 @@ STOPWORDS = frozenset(
     such than that the their theirs them then there these they this those to too us very was we
     were what when where which while who whom whose why will with would you your yours""".split()
 )
-_LONGEST_WORD = 100
 _CONTRACTION = regex.compile(r"n?['’](?:s|t|d|m|re|ve|ll)$", regex.IGNORECASE)
 _SEPARATOR = regex.compile(r"[.'’]")
 _QUOTED = regex.compile(r"[`'\"‘“]([\p{L}_]+)[`'\"’”]")
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_WORD = regex.compile(r"[\p{L}\p{N}\p{M}_]+(?:[.'’][\p{L}\p{N}\p{M}_]+)*")
-_LOWER = r"[[\p{L}\p{M}]--[\p{Lu}%s]]" % _UNSPACED
+# Bounded, so that a file without spaces cannot make one endless word.
+_WORD = regex.compile(r"[\p{L}\p{N}\p{M}_]{1,64}(?:[.'’][\p{L}\p{N}\p{M}_]{1,64}){0,15}")
+_LOWER = rf"[[\p{{L}}\p{{M}}]--[\p{{Lu}}{_UNSPACED}]]"
 _PART = regex.compile(
     rf"(?P<unspaced>[{_UNSPACED}]+)"
     rf"|(?P<plural>\p{{Lu}}{{2,}})s(?!{_LOWER})"  # RNAs
@@ -47,7 +47,7 @@ _local = threading.local()
 
 def tokenize(text: str, *, keep_stopwords: bool = False) -> list[str]:
     """The terms of ``text`` in order, repeats included; ``[]`` where it holds no word."""
-    terms = [term for word in _words(text) for term in _terms(word)]
+    terms = list(chain.from_iterable(map(_terms, _WORD.findall(text))))
     return terms if keep_stopwords else [term for term in terms if term not in _stop_terms()]
 
 
@@ -59,10 +59,6 @@ def query_terms(question: str) -> list[str]:
     terms = tokenize(question)
     terms += [t for word in _QUOTED.findall(question) for t in _terms(word) if t in _stop_terms()]
     return terms or tokenize(question, keep_stopwords=True)
-
-
-def _words(text: str) -> Iterator[str]:
-    return (match.group()[:_LONGEST_WORD] for match in _WORD.finditer(text))
 
 
 @lru_cache(maxsize=1 << 17)
@@ -104,7 +100,7 @@ def _joined(pieces: list[str]) -> str:
 
 
 def _fold(word: str) -> str:
-    """Compatibility forms unified, accents (U+0300 to U+036F) removed, other scripts' marks kept."""
+    """Compatibility forms unified and accents (U+0300 to U+036F) removed; other marks stay."""
     if word.isascii():
         return word
     plain = "".join(c for c in unicodedata.normalize("NFKD", word) if not "\u0300" <= c <= "\u036f")

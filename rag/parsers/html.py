@@ -30,7 +30,7 @@ _BLOCK = re.compile(
     "|figcaption|figure|form|header|hgroup|hr|html|li|main|ol|p|pre|section|summary|table|tbody"
     "|tfoot|thead|tr|ul"
 )
-_LEAD = {"li": "- ", "td": " | ", "th": " | ", "br": "\n"}
+_CELL = re.compile("t[dh]")
 
 
 def parse(data: bytes) -> Parsed:
@@ -38,9 +38,7 @@ def parse(data: bytes) -> Parsed:
     from lxml import etree, html
 
     source = decode(data, _declared(data))
-    parser = html.HTMLParser(
-        encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True
-    )
+    parser = html.HTMLParser(encoding="utf-8", huge_tree=True)
     try:
         root = html.document_fromstring(source.encode("utf-8", "replace"), parser=parser)
     except etree.ParserError as error:
@@ -69,10 +67,13 @@ def _extract(root: "HtmlElement") -> tuple[str, tuple[Block, ...]]:
     from lxml import etree
 
     writer = _Writer()
-    walk = etree.iterwalk(root, events=("start", "end"))
+    walk = etree.iterwalk(root, events=("start", "end", "comment", "pi"))
     skipped: HtmlElement | None = None
     for event, element in walk:
-        if event == "start":
+        if event in ("comment", "pi"):
+            writer.add("\n" * (element.text or "").count("\n"))
+            writer.add(element.tail)
+        elif event == "start":
             if _is_skipped(element):
                 skipped = element
                 walk.skip_subtree()
@@ -108,17 +109,28 @@ class _Writer:
     _line: int = 1
     _start_line: int = 1
     _preformatted: int = 0
+    _tight: bool = False  # the next block goes on right below, behind a line break
 
     def open(self, element: "HtmlElement") -> None:
         if _BLOCK.fullmatch(element.tag):
             self.flush("code" if self._preformatted else "text")
+        elif element.tag == "br":
+            self._break_line()
         self._line = max(self._line, element.sourceline or 0)
         if element.tag == "pre":
             self._preformatted += 1
-        lead = _LEAD.get(element.tag, "")
-        if lead and (self._pieces or lead == "- "):
-            self._put(lead)
+        elif element.tag == "li":
+            self._put("- ")
+        elif _CELL.fullmatch(element.tag) and self._pieces:
+            self._put(" | ")
         self.add(element.text)
+
+    def _break_line(self) -> None:
+        if self._preformatted:
+            self._put("\n")
+        else:
+            self.flush("text")
+            self._tight = bool(self._texts)
 
     def close(self, element: "HtmlElement", with_tail: bool) -> None:
         if _HEADING.fullmatch(element.tag):
@@ -141,21 +153,29 @@ class _Writer:
         self._pieces.append(piece)
 
     def flush(self, kind: Kind, level: int = 0) -> None:
+        """Ends the block that the pieces make, if they hold more than a bullet or empty cells."""
         raw = "".join(self._pieces)
         self._pieces.clear()
         if not raw.strip(" \n\t|-"):
             return
         body = raw.strip("\n").rstrip() if kind == "code" else _folded(raw)
-        leading = raw[: raw.index(body[:1])].count("\n")
+        line = self._start_line + raw[: raw.index(body[:1])].count("\n")
+        start = self._append(body)
+        title = one_line(body) if kind == "heading" else ""
+        self.blocks.append(Block(kind, start, self._length, line, level, title=title))
+
+    def _append(self, body: str) -> int:
+        """Adds ``body`` to the text and returns where it starts."""
         if self._texts:
-            joint = "\n" if body.startswith("- ") and self._texts[-1].startswith("- ") else "\n\n"
+            listed = body.startswith("- ") and self._texts[-1].startswith("- ")
+            joint = "\n" if listed or self._tight else "\n\n"
             self._texts.append(joint)
             self._length += len(joint)
-        start, end = self._length, self._length + len(body)
-        title = one_line(body) if kind == "heading" else ""
-        self.blocks.append(Block(kind, start, end, self._start_line + leading, level, title=title))
+        self._tight = False
+        start = self._length
         self._texts.append(body)
-        self._length = end
+        self._length += len(body)
+        return start
 
     def text(self) -> str:
         return "".join(self._texts)

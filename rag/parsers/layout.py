@@ -19,7 +19,7 @@ _LIST_ITEM = re.compile(
 )
 _MARKER = re.compile(r"\s*(?:[-*+•]|\(?(?:\d{1,3}|[a-zA-Z#])[.)])\s+")
 _ROLE = re.compile(r":[\w:+.-]+:`(?:([^`<]+?)\s*<[^`>]*>|([^`]*))`")
-_EMPHASIS = re.compile(r"``|\*\*|(?<!\w)[*`](?=\S)|(?<=\S)[*`]_?(?!\w)")
+_EMPHASIS = re.compile(r"(?<![\w(*,])(\*\*?)([^\s*](?:[^*]*[^\s*,])?)\1(?![\w*])|``?([^`]+)``?_?")
 
 _PROMPT = re.compile(r"\s*(?:>>>|\.\.\.(?: |$)|\$ |\(Pdb\)|#!|-> )")
 _STATEMENT = re.compile(
@@ -75,10 +75,8 @@ def _line(lines: Sequence[str], number: int) -> str:
 def plain(title: str) -> str:
     """A title without reStructuredText's inline markup."""
     words = _ROLE.sub(lambda match: match[1] or match[2], title)
-    return (
-        one_line(re.sub(r"``|\*\*|(?<!\w)[*`](?=\S)|(?<=\S)[*`]_?(?!\w)", "", words))
-        or title.strip()
-    )
+    words = _EMPHASIS.sub(lambda match: match[2] or match[3], words)
+    return one_line(re.sub(r"\\([*`_\\])", r"\1", words)) or title.strip()
 
 
 def text_margin(line: str) -> int:

@@ -68,18 +68,24 @@ class _Scanner:
 
     def step(self, number: int) -> int:
         """Marks what starts at line ``number``, which is not blank; returns where it ends."""
-        found = heading(self.lines, number)
+        titled = self._behind_label(number)
+        found = heading(self.lines, titled) if titled < len(self.lines) else None
         if found:
             self._section(found.style)
             self.title = self.title or found.title
-            self._mark(number, found.end, "heading", self._level, found.title)
-            return found.end
+            return self._mark(number, found.end, "heading", self._level, found.title)
         resumed = self._leave_terms(indent(self.lines[number]))
         table = table_end(self.lines, number)
         if table:
             return self._mark(number, table, "code", resumed)
         end = self._directive(number, resumed) or self._term(number)
         return end or self._paragraph(number, resumed)
+
+    def _behind_label(self, number: int) -> int:
+        """The first line that is not a link target: those right above a title belong to it."""
+        while number < len(self.lines) and self.lines[number].startswith(".. _"):
+            number = next_line(self.lines, number + 1)
+        return number
 
     def _section(self, style: str) -> None:
         self._terms.clear()

@@ -1,0 +1,131 @@
+"""The report of a RAG run: retrieval side by side, answers, latency, the worst questions."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.candidates import Judgement, load_evaluation
+from lifecycle.evaluation import Evaluation
+from lifecycle.figures import bar_figure, interval_figure
+from lifecycle.registration import Candidate
+from lifecycle.report import Report, Section, Table, by_prefix, by_segment, metric_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RETRIEVERS = ("lexical", "dense", "hybrid")
+SEGMENT_METRICS = ("hybrid.ndcg@10", "hybrid.recall@5", "answer.span_f1")
+
+
+def make_report(candidate: Candidate, judgement: Judgement) -> Report:
+    """The report of one evaluated index and what the gate said of it."""
+    evaluation, scores = load_evaluation(candidate.evaluated)
+    manifest = candidate.bundle.manifest
+    return Report(
+        title=f"{manifest.name}: retrieval and answers",
+        subtitle=f"Pipeline run {candidate.run}",
+        decision=judgement.decision,
+        facts=_facts(candidate, evaluation, judgement),
+        sections=[
+            _retrieval(evaluation),
+            _answers(evaluation, judgement),
+            *_segments(evaluation),
+            _latency(evaluation),
+            _worst(scores),
+            _code("Configuration", dict(candidate.params)),
+            _code("Libraries", dict(manifest.libraries)),
+        ],
+    )
+
+
+def _facts(
+    candidate: Candidate, evaluation: Evaluation, judgement: Judgement
+) -> list[tuple[str, str]]:
+    manifest = candidate.bundle.manifest
+    code = manifest.code_version
+    commit = str(code.get("commit", ""))[:12] or "no commit"
+    dirty = " with uncommitted changes" if code.get("dirty") else ""
+    champion = f"version {judgement.champion}" if judgement.champion else "none yet"
+    return [
+        ("Data version", manifest.data_version),
+        ("Code version", f"{commit}{dirty}"),
+        ("Bundle", manifest.bundle_id),
+        ("Chunks", f"{evaluation.facts.get('index.chunks', 0):,.0f}"),
+        ("Compared with champion", champion),
+        ("Holdout", evaluation.holdout),
+    ]
+
+
+def _retrieval(evaluation: Evaluation) -> Section:
+    series = by_prefix(evaluation, RETRIEVERS)
+    return Section(
+        "Retrieval",
+        "How well the passages that answer are found, by BM25 alone, by vectors alone, and by both "
+        "fused. Each question counts once; unanswerable ones do not count here.",
+        table=metric_table(series),
+        figure=interval_figure(series, "Retrieval metrics with their intervals"),
+    )
+
+
+def _answers(evaluation: Evaluation, judgement: Judgement) -> Section:
+    series: dict[str, Any] = {"This model": {}}
+    for prefix in ("answer", "abstention"):
+        for name, interval in by_prefix(evaluation, [prefix])[prefix].items():
+            series["This model"][f"{prefix}.{name}"] = interval
+    text = (
+        "span_f1 compares the answer with the gold span; citation_precision is the share of "
+        "citations whose passage answers; abstention precision and recall say whether the model "
+        "keeps silent exactly where the documents hold no answer."
+    )
+    if judgement.champion:
+        theirs = ", ".join(
+            f"{name} {value:.3f}"
+            for name, value in judgement.champion_metrics.items()
+            if name in series["This model"] or name == "hybrid.ndcg@10"
+        )
+        text += f"\n\nThe champion (version {judgement.champion}) on the same questions: {theirs}."
+    return Section("Answers", text, table=metric_table(series))
+
+
+def _segments(evaluation: Evaluation) -> list[Section]:
+    sections = []
+    for segment in evaluation.segments:
+        series = by_segment(evaluation, segment, SEGMENT_METRICS)
+        sections.append(
+            Section(f"By {segment}", table=metric_table(series, segment.capitalize()))
+        )
+    return sections
+
+
+def _latency(evaluation: Evaluation) -> Section:
+    prefix = "latency."
+    values = {
+        name.removeprefix(prefix).removesuffix("_ms").replace("_", " "): value
+        for name, value in evaluation.facts.items()
+        if name.startswith(prefix)
+    }
+    return Section(
+        "Latency",
+        "Milliseconds a question on this machine, by stage: median (p50) and 95th percentile.",
+        figure=bar_figure(values, "Latency by stage", "ms"),
+    )
+
+
+def _worst(scores: "pd.DataFrame") -> Section:
+    from rag.evaluate import worst_questions
+
+    columns = ["question", "topic", "hybrid.ndcg@10", "answer.span_f1", "answer", "top_sources"]
+    frame = worst_questions(scores, 15)
+    shown = [name for name in columns if name in frame.columns]
+    rows = [
+        [None if value != value else value for value in row]
+        for row in frame[shown].astype(object).itertuples(index=False, name=None)
+    ]
+    return Section(
+        "Worst questions",
+        "Answerable questions whose passage was found worst, then those answered worst.",
+        table=Table(shown, rows),
+    )
+
+
+def _code(title: str, tree: dict[str, Any]) -> Section:
+    return Section(title, code=json.dumps(tree, indent=2), folded=True)
