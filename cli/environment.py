@@ -2,7 +2,9 @@
 
 import logging
 import os
+import sys
 import warnings
+from types import TracebackType
 
 from lifecycle.errors import StorageError
 from lifecycle.state import State
@@ -33,9 +35,11 @@ def prepare(debug: bool) -> None:
         os.environ.setdefault(name, value)
     state = State.from_env()
     os.environ.setdefault("MPLCONFIGDIR", str(state.cache / "matplotlib"))
-    os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "DEBUG" if debug else "ERROR")
+    os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "DEBUG" if debug else "CRITICAL")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "DEBUG" if debug else "WARNING")
     _log(state, debug)
+    if not debug:
+        sys.excepthook = _report_defect
 
 
 def _log(state: State, debug: bool) -> None:
@@ -58,3 +62,17 @@ def _log(state: State, debug: bool) -> None:
     )
     logging.captureWarnings(True)
     warnings.simplefilter("default" if debug else "ignore")
+
+
+def _report_defect(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """What a person sees of an error that this project did not foresee; the rest is in the log."""
+    log = State.from_env().log
+    logging.getLogger("mlops").critical("not foreseen", exc_info=(kind, error, trace))
+    first = (str(error).strip() or "no message").splitlines()[0]
+    print(
+        f"error: {kind.__name__}: {first} This is a defect of the project; "
+        f"details are in {log}, and --debug shows them.",
+        file=sys.stderr,
+    )

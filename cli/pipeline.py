@@ -75,7 +75,7 @@ def _tell(tracker: Tracker, name: str, done: Any, seconds: float) -> None:
 
 
 def _short(step: str) -> str:
-    return step.split("_")[0]
+    return step.split("_", maxsplit=1)[0]
 
 
 def _metrics(version: Version, judgement: Judgement) -> None:

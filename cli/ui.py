@@ -38,9 +38,10 @@ def _mlflow(state: State, uri: str, port: int) -> tuple[list[str], dict[str, str
 def _zenml(state: State, port: int) -> tuple[list[str], dict[str, str]]:
     from pipelines.runtime import environment
 
+    database = state.zenml / "local_stores" / "default_zen_store" / "zenml.db"
     store = {
         "ZENML_STORE_TYPE": "sql",
-        "ZENML_STORE_URL": f"sqlite:///{state.zenml / 'local_stores' / 'default_zen_store'}/zenml.db",
+        "ZENML_STORE_URL": f"sqlite:///{database}",
         "ZENML_SERVER_AUTH_SCHEME": "NO_AUTH",
         "ZENML_SERVER_DEPLOYMENT_TYPE": "local",
         "ZENML_SERVER_AUTO_ACTIVATE": "true",

@@ -70,9 +70,7 @@ def write(dest: Path, manifest: Manifest, fill: Callable[[Path], None]) -> Bundl
     return Bundle(dest, sealed)
 
 
-def seal(
-    bundle: Bundle, dest: Path, metrics: Mapping[str, Any], gate: Mapping[str, Any]
-) -> Bundle:
+def seal(bundle: Bundle, dest: Path, metrics: Mapping[str, Any], gate: Mapping[str, Any]) -> Bundle:
     """A copy of ``bundle`` at ``dest`` whose manifest holds its metrics and the gate's decision.
 
     Files are hard-linked where the file system allows.
@@ -108,9 +106,7 @@ def read_manifest(path: Path) -> Manifest:
             f"bundle {path} has format {manifest.format}, this version reads {FORMAT}.", _REBUILD
         )
     if text != _dump(manifest):
-        raise BundleError(
-            f"{path / MANIFEST} was altered (its checksum does not match).", _REBUILD
-        )
+        raise BundleError(f"{path / MANIFEST} was altered (its checksum does not match).", _REBUILD)
     return manifest
 
 

@@ -35,9 +35,7 @@ class Judgement:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Judgement":
-        return cls(
-            Decision.from_dict(data["decision"]), data["champion"], data["champion_metrics"]
-        )
+        return cls(Decision.from_dict(data["decision"]), data["champion"], data["champion_metrics"])
 
 
 @dataclass(frozen=True)
@@ -115,9 +113,7 @@ def register(
         return "promoted", version, judgement
 
 
-def registered(
-    tracker: Tracker, name: str, bundle_id: str, judgement: Judgement
-) -> Version | None:
+def registered(tracker: Tracker, name: str, bundle_id: str, judgement: Judgement) -> Version | None:
     """The newest version that is this bundle and was judged the same way, if there is one."""
     if name not in tracker.names():
         return None

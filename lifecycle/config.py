@@ -112,7 +112,7 @@ def _block(model: type[BaseModel], field: str) -> type[BaseModel] | None:
 
 def _nearest_key(model: type[BaseModel], key: str) -> str:
     known = known_keys(model)
-    by_leaf = [k for k in known if k.split(".")[-1] == key.split(".")[-1]]
+    by_leaf = [k for k in known if k.split(".")[-1] == key.rsplit(".", maxsplit=1)[-1]]
     if by_leaf:
         return f"Did you mean {by_leaf[0]!r}?"
     return did_you_mean(key, known)

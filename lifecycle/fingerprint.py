@@ -73,7 +73,7 @@ def libraries(names: Iterable[str]) -> dict[str, str]:
 
 
 def _file(module: str) -> Path | None:
-    if module.split(".")[0] not in PACKAGES:
+    if module.split(".", maxsplit=1)[0] not in PACKAGES:
         return None
     base = ROOT.joinpath(*module.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):

@@ -42,4 +42,5 @@ def say_step(name: str, text: str, seconds: float) -> None:
     """One finished step: its name, what came out, and the time it took."""
     from rich.markup import escape
 
-    console().print(f"  [green]✓[/] {name:<9} {escape(text)}  [dim]{seconds:.1f} s[/]")
+    line = f"  [green]✓[/] {name:<9} {escape(text)}  [dim]{seconds:.1f} s[/]"
+    console().print(line, soft_wrap=True)

@@ -1,6 +1,7 @@
 """What a candidate leaves behind: an MLflow run, a report, a registered version."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def _report(candidate: Candidate, judgement: Judgement) -> Report:
 def _metrics(evaluation: Evaluation) -> dict[str, float]:
     values = {name: interval.value for name, interval in evaluation.metrics.items()}
     values |= evaluation.facts
-    return {name: value for name, value in values.items() if value == value}
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

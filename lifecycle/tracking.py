@@ -220,7 +220,9 @@ def _version(found: "MlflowVersion", aliases: Mapping[str, str]) -> Version:
         number=int(found.version),
         run_id=found.run_id or "",
         tags=dict(found.tags),
-        aliases=tuple(sorted(a for a, number in aliases.items() if str(number) == str(found.version))),
+        aliases=tuple(
+            sorted(a for a, number in aliases.items() if str(number) == str(found.version))
+        ),
         created_ms=int(found.creation_timestamp),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zenml import pipeline
+from zenml.enums import ExecutionMode
 
 from lifecycle.usecases import UseCase
 from pipelines.runtime import Finished, finished
@@ -32,12 +33,10 @@ class Request:
     cache: bool = True
 
 
-@pipeline(name="rag")
+@pipeline(name="rag", execution_mode=ExecutionMode.FAIL_FAST)
 def rag(name: str, use_case: str, config: RagConfig, content: str, questions: str) -> None:
     """``content`` and ``questions`` are digests of the source's files and of the questions."""
-    loaded = load_step.load_documents.with_options(**settings("steps.load"))(
-        config.source, content
-    )
+    loaded = load_step.load_documents.with_options(**settings("steps.load"))(config.source, content)
     data = validate_step.validate.with_options(
         **settings("steps.validate", f"usecases.{use_case}.schema")
     )(loaded, use_case, name, config.source.max_unreadable_share)
@@ -62,11 +61,11 @@ def rag(name: str, use_case: str, config: RagConfig, content: str, questions: st
 
 def run(request: Request) -> Finished:
     """Run the pipeline on the active stack and wait for its end."""
-    options = {"enable_cache": request.cache, "run_name": f"{request.name}-{{date}}-{{time}}"}
     try:
-        done = rag.with_options(**options)(
-            request.name, request.use_case.name, request.config, **request.inputs
+        named = rag.with_options(
+            enable_cache=request.cache, run_name=f"{request.name}-{{date}}-{{time}}"
         )
+        done = named(request.name, request.use_case.name, request.config, **request.inputs)
     finally:
         clear_work()
     return finished(done, "register_bundle")

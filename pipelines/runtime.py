@@ -36,7 +36,7 @@ def environment(state: State) -> dict[str, str]:
 def start(state: State, stack: Stack) -> None:
     """Set ZenML up in the state folder, register ``stack`` if it changed, and make it active."""
     os.environ.update(environment(state))
-    os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "ERROR")
+    os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "CRITICAL")
     state.zenml.mkdir(parents=True, exist_ok=True)
     trims.apply()
     from zenml.client import Client
@@ -104,10 +104,17 @@ class Finished:
     ran: tuple[str, ...]
 
 
-def finished(run: "PipelineRunResponse", last: str) -> Finished:
-    """What came of ``run``, whose step ``last`` has one dict as its output."""
-    cached, ran = [], []
-    for name, step in run.steps.items():
-        (cached if step.status.value == "cached" else ran).append(name)
+def finished(run: "PipelineRunResponse | None", last: str) -> Finished:
+    """What came of ``run``, whose step ``last`` has one dict as its output.
+
+    Raises StackError where the stack runs it elsewhere and does not wait for its end.
+    """
+    if run is None or not run.status.is_finished:
+        raise StackError(
+            "the run goes on elsewhere: its stack does not wait for the end.",
+            "Follow it in ZenML's dashboard: python run.py ui --zenml.",
+        )
+    cached = tuple(name for name, step in run.steps.items() if step.status.value == "cached")
+    ran = tuple(name for name in run.steps if name not in cached)
     output = run.steps[last].output.load()
-    return Finished(run.name, output, tuple(cached), tuple(ran))
+    return Finished(run.name, output, cached, ran)

@@ -24,10 +24,14 @@ class CountsTokens(Protocol):
     """What the chunker must know of the embedder; ``rag.tokens.TokenCounter`` is one.
 
     ``special``: tokens added around every text. ``count``: tokens of each text without those.
+    ``additive``: whether a text has as many tokens as its words by themselves.
     """
 
     @property
     def special(self) -> int: ...
+
+    @property
+    def additive(self) -> bool: ...
 
     def count(self, texts: Sequence[str]) -> list[int]: ...
 
@@ -157,22 +161,45 @@ class _Chunker:
     def _checked(self, drafts: Sequence[_Passage]) -> Iterator[_Passage]:
         """The passages with their exact tokens; those over the limit, which a tokenizer that
         does not count word by word can bring about, in two."""
-        text = self.document.text
-        counts = self.counter.count(
-            [embedded_text(draft.trail.titles, text[draft.start : draft.end]) for draft in drafts]
-        )
-        for draft, tokens in zip(drafts, counts, strict=True):
+        for draft, tokens in zip(drafts, self._exact(drafts), strict=True):
             if tokens <= self.room or draft.end - draft.start == 1:
                 yield draft._replace(tokens=tokens)
             else:
                 yield from self._checked(self._halves(draft))
 
+    def _exact(self, drafts: Sequence[_Passage]) -> list[int]:
+        text = self.document.text
+        asked = [draft for draft in drafts if not self._adds_up(draft)]
+        counts = iter(
+            self.counter.count(
+                [
+                    embedded_text(draft.trail.titles, text[draft.start : draft.end])
+                    for draft in asked
+                ]
+            )
+        )
+        return [
+            draft.trail.tokens + sum(unit.tokens for unit in draft.units)
+            if self._adds_up(draft)
+            else next(counts)
+            for draft in drafts
+        ]
+
+    def _adds_up(self, draft: _Passage) -> bool:
+        """Whether the units of a passage have as many tokens as the passage: white space parts
+        them all, and the tokenizer takes no notice of it."""
+        text = self.document.text
+        return self.counter.additive and all(
+            text[unit.start - 1] in " \t\n" for unit in draft.units[1:]
+        )
+
     def _halves(self, draft: _Passage) -> list[_Passage]:
         units = draft.units
+        if len(units) == 1:
+            pieces = smaller(self.document.text, units[0], self.max_tokens)
+            counts = self._count(pieces)
+            units = [unit._replace(tokens=n) for unit, n in zip(pieces, counts, strict=True)]
         middle = len(units) // 2
-        if not middle:
-            units = smaller(self.document.text, units[0], self.max_tokens)
-            middle = len(units) // 2
         return [self._passage(draft.trail, half) for half in (units[:middle], units[middle:])]
 
 

@@ -9,10 +9,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rag.cues import offers
 from rag.lexical.tokenize import query_terms, tokenize
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from rag.embedder import Embedder
 
 Floats = NDArray[np.float64]
-Positions = NDArray[np.int64]
 
 # Bounds the work for one question; passages hold some 50 sentences together.
 MOST_SENTENCES = 96
@@ -33,8 +33,8 @@ MOST_QUESTION_CHARACTERS = 4000
 
 SENTENCE_FEATURES = ("similarity", "passage_similarity", "coverage", "cue")
 SENTENCE_WEIGHTS: Floats = np.array([23.3, 7.5, 6.2, 3.0])
-CONFIDENCE_FEATURES = ("similarity", "coverage", "passage_coverage", "names", "standing")
-CONFIDENCE_WEIGHTS: Floats = np.array([1.0, 1.0, 1.0, 1.0, 1.0])
+CONFIDENCE_FEATURES = ("similarity", "passage_coverage", "names")
+CONFIDENCE_WEIGHTS: Floats = np.array([1.0, 1.0, 1.0])
 CONFIDENCE_BIAS = 0.0
 
 _NAME = re.compile(r"\b(?:\w+[._]\w[\w.]*|\w*[A-Z\d]\w*)|(?<=[`\"“])\w+(?=[`\"”])")
@@ -61,8 +61,8 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Features:
-    """``sentence``: (n, len(SENTENCE_FEATURES)). ``question``: for each of the n sentences, what
-    the confidence would be judged by if it were the best, (n, len(CONFIDENCE_FEATURES) - 1)."""
+    """Of n sentences. ``sentence``: (n, len(SENTENCE_FEATURES)), whether it answers; ``question``:
+    (n, len(CONFIDENCE_FEATURES)), whether the question is answered if it is the best."""
 
     sentences: tuple[Sentence, ...]
     sentence: Floats
@@ -75,8 +75,7 @@ def weigh(question: str, passages: Sequence[Passage], embedder: "Embedder") -> E
     if not found.sentences:
         return Evidence((), np.zeros(0), 0.0)
     scores = found.sentence @ SENTENCE_WEIGHTS
-    judged = confidence_features(found, scores)
-    odds = float(judged @ CONFIDENCE_WEIGHTS) + CONFIDENCE_BIAS
+    odds = float(found.question[scores.argmax()] @ CONFIDENCE_WEIGHTS) + CONFIDENCE_BIAS
     return Evidence(found.sentences, _softmax(scores), 1 / (1 + math.exp(-odds)))
 
 
@@ -85,43 +84,23 @@ def features(question: str, passages: Sequence[Passage], embedder: "Embedder") -
     asked = question[:MOST_QUESTION_CHARACTERS]
     candidates = _candidates(passages)
     if not candidates:
-        empty = np.zeros((0, 0))
-        return Features((), empty, empty)
-    terms = list(dict.fromkeys(query_terms(asked)))[:MOST_TERMS]
-    weights = _rarity(terms, [one.terms for one in candidates])
-    vectors = embedder.encode([one.context for one in candidates])
-    similarity = (vectors @ embedder.encode_queries([asked])[0]).astype(np.float64)
-    numbers = np.array([one.sentence.number for one in candidates])
-    coverage = np.array([_covered(weights, one.nearby) for one in candidates])
-    return Features(
-        tuple(one.sentence for one in candidates),
-        np.column_stack(
-            [
-                similarity,
-                _of_passages(passages, numbers, similarity),
-                coverage,
-                [offers(asked, one.sentence.text) for one in candidates],
-            ]
-        ),
-        np.column_stack(
-            [
-                similarity,
-                coverage,
-                [_covered(weights, one.passage_terms) for one in candidates],
-                [_covered(_names(asked), one.passage_terms) for one in candidates],
-            ]
-        ),
-    )
-
-
-def confidence_features(found: Features, scores: Floats) -> Floats:
-    """The question's features with the best of ``scores``, in the order of CONFIDENCE_FEATURES.
-
-    The last, ``standing``, is by how many standard deviations the best stands above the mean.
-    """
-    best = int(scores.argmax())
-    standing = (scores[best] - scores.mean()) / (scores.std() + 1e-9)
-    return np.append(found.question[best], standing)
+        return Features((), np.zeros((0, 0)), np.zeros((0, 0)))
+    similarity = _similarity(asked, candidates, embedder)
+    rarity = _rarity(asked, candidates)
+    names = _names(asked)
+    sentence: list[ArrayLike] = [
+        similarity,
+        _passage_similarity(passages, candidates, similarity),
+        [_covered(rarity, one.nearby) for one in candidates],
+        [offers(asked, one.sentence.text) for one in candidates],
+    ]
+    answered: list[ArrayLike] = [
+        similarity,
+        [_covered(rarity, one.passage_terms) for one in candidates],
+        [_covered(names, one.passage_terms) for one in candidates],
+    ]
+    sentences = tuple(one.sentence for one in candidates)
+    return Features(sentences, _table(sentence), _table(answered))
 
 
 @dataclass(frozen=True)
@@ -166,28 +145,41 @@ def _of_passage(number: int, passage: Passage) -> list[_Candidate]:
 
 
 def _heading(chunk: Chunk) -> str:
-    return ". ".join(chunk.trail) or chunk.title
+    """The trail, or the title where that is more than the name of the file."""
+    named = chunk.title if chunk.title != PurePath(chunk.uri).name else ""
+    return ". ".join(chunk.trail) or named
 
 
 def _in_context(heading: str, unit: Unit) -> str:
     return ". ".join(part for part in (heading, f"{unit.lead} {unit.text}".strip()) if part)
 
 
-def _of_passages(passages: Sequence[Passage], numbers: Positions, similarity: Floats) -> Floats:
-    """For each sentence its passage's similarity, or where the search has none its best sentence's."""
-    known = [passage.similarity for passage in passages]
-    best = [max(similarity[numbers == n], default=0.0) for n in range(1, len(passages) + 1)]
-    return np.where(np.isnan(known), best, known)[numbers - 1]
+def _similarity(
+    question: str, candidates: Sequence[_Candidate], embedder: "Embedder"
+) -> Floats:
+    vectors = embedder.encode([one.context for one in candidates])
+    return np.asarray(vectors @ embedder.encode_queries([question])[0], dtype=np.float64)
 
 
-def _rarity(terms: Sequence[str], sentences: Sequence[frozenset[str]]) -> dict[str, float]:
-    """BM25's inverse document frequency (Robertson and Zaragoza 2009) among the candidates."""
-    total = len(sentences)
-    frequency = {term: sum(term in sentence for sentence in sentences) for term in terms}
-    return {
-        term: math.log(1 + (total - count + 0.5) / (count + 0.5))
-        for term, count in frequency.items()
-    }
+def _passage_similarity(
+    passages: Sequence[Passage], candidates: Sequence[_Candidate], similarity: Floats
+) -> Floats:
+    """Of each sentence's passage; that of its best sentence where a lexical search gives none."""
+    numbers = np.array([one.sentence.number for one in candidates])
+    known = np.array([passages[number - 1].similarity for number in numbers])
+    best = np.array([similarity[numbers == number].max() for number in numbers])
+    return np.where(np.isnan(known), best, known)
+
+
+def _rarity(question: str, candidates: Sequence[_Candidate]) -> dict[str, float]:
+    """BM25's inverse document frequency (Robertson and Zaragoza 2009) of the question's terms
+    among the sentences."""
+    total = len(candidates)
+    weights: dict[str, float] = {}
+    for term in dict.fromkeys(query_terms(question)[:MOST_TERMS]):
+        count = sum(term in one.terms for one in candidates)
+        weights[term] = math.log(1 + (total - count + 0.5) / (count + 0.5))
+    return weights
 
 
 def _covered(weights: Mapping[str, float], terms: frozenset[str]) -> float:
@@ -202,6 +194,10 @@ def _names(question: str) -> dict[str, float]:
     return {term: 1.0 for word in words[:MOST_TERMS] for term in tokenize(word)}
 
 
+def _table(columns: Sequence[ArrayLike]) -> Floats:
+    return np.column_stack([np.asarray(column, dtype=np.float64) for column in columns])
+
+
 def _softmax(scores: Floats) -> Floats:
-    raised = np.exp(scores - scores.max())
-    return raised / raised.sum()
+    raised: Floats = np.exp(scores - scores.max())
+    return raised / float(raised.sum())

@@ -136,7 +136,12 @@ class RagIndex:
 
     def take(self, positions: NDArray[np.int64]) -> list[Chunk]:
         """The chunks at ``positions``, in that order: no others are made out of the table."""
-        return chunks_from(self.table.take(positions))
+        import pyarrow as pa
+
+        # From the buffer: pyarrow would import pandas to look at a NumPy array.
+        rows = pa.py_buffer(np.ascontiguousarray(positions, dtype=np.int64))
+        wanted = pa.Array.from_buffers(pa.int64(), len(positions), [None, rows])
+        return chunks_from(self.table.take(wanted))
 
     def chunks(self) -> list[Chunk]:
         """All chunks in order of position."""

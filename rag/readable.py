@@ -40,6 +40,7 @@ _MARKDOWN = (
     (re.compile(r"\\([\\`*_{}\[\]()#+.!|>-])"), r"\1"),
 )
 _RST_SPANS = (
+    (re.compile(r":(?:ref|doc|term|numref|any|abbr):`([^`<]+?)(?:\s*<[^`>]*>)?`"), r"\1"),
     (re.compile(r":[\w:+.-]+:`(?:([^`<]+?)\s*<[^`>]*>|!?~?([^`]*))`"), r"`\1\2`"),
     (re.compile(r"`([^`<]+?)\s*<[^`>]*>`__?"), r"\1"),
     (re.compile(r"``([^`]+)``"), r"`\1`"),
@@ -139,7 +140,7 @@ def _code_or_rows(body: str, suffix: str) -> Iterator[_Piece]:
     lines = [line for line in body.split("\n") if not _FENCE.match(line)]
     filled = [line.strip() for line in lines if line.strip()]
     if filled and all(line[0] in "|+" for line in filled):
-        yield from (_Piece(row, Break.ITEM) for row in _rows(filled, suffix))
+        yield from (_Piece(row, Break.PARAGRAPH) for row in _rows(filled, suffix))
     elif filled:
         yield _Piece(_fenced(lines), code=True)
 
@@ -152,7 +153,7 @@ def _fenced(lines: Sequence[str]) -> str:
 
 def _rows(lines: Sequence[str], suffix: str) -> Iterator[str]:
     """Rows of a Markdown or grid table as words: ``key – Meaning: …; Default: …``."""
-    rows, header = _cells(lines), ()
+    rows, header = _cells(lines), list[str]()
     if len(rows) > 1 and any(_BORDER.match(line) for line in lines[1:4]):
         header, rows = rows[0], rows[1:]
     for row in rows:

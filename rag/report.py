@@ -90,9 +90,7 @@ def _segments(evaluation: Evaluation) -> list[Section]:
     sections = []
     for segment in evaluation.segments:
         series = by_segment(evaluation, segment, SEGMENT_METRICS)
-        sections.append(
-            Section(f"By {segment}", table=metric_table(series, segment.capitalize()))
-        )
+        sections.append(Section(f"By {segment}", table=metric_table(series, segment.capitalize())))
     return sections
 
 
@@ -111,13 +109,15 @@ def _latency(evaluation: Evaluation) -> Section:
 
 
 def _worst(scores: "pd.DataFrame") -> Section:
+    import pandas as pd
+
     from rag.evaluate import worst_questions
 
     columns = ["question", "topic", "hybrid.ndcg@10", "answer.span_f1", "answer", "top_sources"]
     frame = worst_questions(scores, 15)
     shown = [name for name in columns if name in frame.columns]
     rows = [
-        [None if value != value else value for value in row]
+        [None if pd.isna(value) else value for value in row]
         for row in frame[shown].astype(object).itertuples(index=False, name=None)
     ]
     return Section(

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from lifecycle import bundle as bundles
 from lifecycle.atomic import write_bytes, write_text
-from lifecycle.bundle import Bundle, Manifest
+from lifecycle.bundle import Manifest
 from lifecycle.candidates import EVALUATION, SCORES
 from lifecycle.errors import SourceError
 from lifecycle.evaluation import Evaluation, evaluate_scores, holdout_id
@@ -112,33 +111,34 @@ def prepare(
     return f"{len(chunks)} chunks, {embedder.misses} embedded, {embedder.hits} known already"
 
 
-def build_index(
-    prepared: Path,
-    data: Path,
-    version: Path,
-    name: str,
-    use_case: str,
-    config: RagConfig,
-    out: Path,
-) -> str:
-    """Make the bundle ``out`` of what ``prepare`` left; its id."""
+@dataclass(frozen=True)
+class Parts:
+    """Folders that an index is built from: valid documents, their data version, and chunks."""
+
+    data: Path
+    version: Path
+    chunks: Path
+
+
+def build_index(parts: Parts, name: str, use_case: str, config: RagConfig, out: Path) -> str:
+    """Make the bundle ``out`` of its parts; its id."""
     import pyarrow.parquet as pq
 
     from rag.index import RagIndex
     from rag.tables import chunks_from, documents_from
 
     index = RagIndex.build(
-        chunks_from(pq.read_table(prepared / CHUNKS)),
-        np.load(prepared / VECTORS, allow_pickle=False),
-        documents_from(pq.read_table(data / TABLE)),
+        chunks_from(pq.read_table(parts.chunks / CHUNKS)),
+        np.load(parts.chunks / VECTORS, allow_pickle=False),
+        documents_from(pq.read_table(parts.data / TABLE)),
         config.retrieval,
-        json.loads((prepared / "embedder.json").read_text("utf-8"))["name"],
+        json.loads((parts.chunks / "embedder.json").read_text("utf-8"))["name"],
     )
     manifest = Manifest(
         name=name,
         kind="rag",
         use_case=use_case,
-        data_version=json.loads((version / VERSION).read_text("utf-8"))["id"],
+        data_version=json.loads((parts.version / VERSION).read_text("utf-8"))["id"],
         code_version=code_version(["rag.predictor"]).to_dict(),
         libraries=libraries(LIBRARIES),
         inputs={"question": "string"},
@@ -164,7 +164,8 @@ def evaluate_bundle(
     write_text(out / EVALUATION, json.dumps(evaluation.to_dict(), indent=1))
     made = " synthetic" if any(q.synthetic for q in asked) else ""
     ndcg = evaluation.metrics["hybrid.ndcg@10"]
-    return f"{len(asked)}{made} questions, nDCG@10 {ndcg.value:.3f} ({ndcg.low:.3f} to {ndcg.high:.3f})"
+    spread = f"{ndcg.low:.3f} to {ndcg.high:.3f}"
+    return f"{len(asked)}{made} questions, nDCG@10 {ndcg.value:.3f} ({spread})"
 
 
 def score_bundle(bundle: Path, evaluated: Path, cache: Path) -> "pd.DataFrame":
@@ -192,8 +193,9 @@ def _questions(
     if config.path:
         golden = load_questions(use_case / config.path)
         return [question for question in golden if question.split == config.split]
-    made = synthetic_questions(predictor.retriever.index.chunks(), config.synthetic, config.seed)
-    if not made:
+    chunks = predictor.retriever.index.chunks()
+    made = synthetic_questions(chunks, config.synthetic, config.seed)
+    if chunks and not made:
         raise SourceError(
             "no questions could be made from the documents: they hold too few sentences.",
             "Add documents, or write golden questions (docs/use-cases.md).",
@@ -210,22 +212,33 @@ def _score(
 
     index, embedder = predictor.retriever.index, predictor.retriever.embedder
     located = locate(questions, index.chunks())
-    scores, facts = evaluate(
-        predictor.retriever, predictor.generator, questions, located.relevant
-    )
+    if len(index):
+        scores, facts = evaluate(
+            predictor.retriever, predictor.generator, questions, located.relevant
+        )
+    else:  # nothing can be asked of it: the gate says why it is refused
+        scores, facts = _no_scores(), {}
     found = health(index, embedder)
     facts |= {
         "index.chunks": found.chunks,
         "index.misplaced_vectors": found.misplaced_share,
         "index.foreign_vectors": found.foreign_share,
-        "questions.stale": len(located.stale),
+        "questions.stale_share": len(located.stale) / max(1, len(questions)),
     }
     return scores, facts
 
 
-def _evaluation(
-    scores: "pd.DataFrame", facts: dict[str, float], holdout: str
-) -> Evaluation:
+def _no_scores() -> "pd.DataFrame":
+    import pandas as pd
+
+    from rag.evaluate import METRICS
+
+    columns: dict[str, pd.Series[float]] = {name: pd.Series(dtype=float) for name in METRICS}
+    texts = {name: pd.Series(dtype=str) for name in ("question", "topic", "answer")}
+    return pd.DataFrame({**texts, **columns}, index=pd.Index([], name="question_id"))
+
+
+def _evaluation(scores: "pd.DataFrame", facts: dict[str, float], holdout: str) -> Evaluation:
     from rag.evaluate import METRICS
 
     return evaluate_scores(scores, METRICS, ["topic"], holdout, facts)

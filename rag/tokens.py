@@ -30,17 +30,18 @@ class TokenCounter:
     """Counts tokens as the embedder's own tokenizer makes them.
 
     ``special``: tokens that the embedder adds around every text, not counted by ``count``.
+    ``additive``: whether the count of a text is the sum over its words.
 
-    BERT's tokenizer treats each word by itself, so that for its kind (MiniLM, BGE, E5, GTE) the
-    count of a text is the sum over its words, and each word is tokenised once: several times
-    the speed of tokenising all text. Other tokenizers are asked for every text.
+    It is for BERT's tokenizer, which treats each word by itself, and its kind (MiniLM, BGE, E5,
+    GTE): there each word is tokenised once, at several times the speed of tokenising all text.
+    Other tokenizers are asked for every text.
     """
 
     def __init__(self, tokenizer: "Tokenizer") -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
-        self._by_word = _treats_words_apart(json.loads(tokenizer.to_str()))
+        self.additive: bool = _treats_words_apart(json.loads(tokenizer.to_str()))
         self._known: dict[str, int] = {}
         self.special: int = tokenizer.num_special_tokens_to_add(is_pair=False)
 
@@ -62,7 +63,7 @@ class TokenCounter:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the special ones."""
-        counts = self._by_words if self._by_word else self._whole
+        counts = self._by_words if self.additive else self._whole
         return [count for batch in _batches(texts) for count in counts(batch)]
 
     def _whole(self, texts: Sequence[str]) -> list[int]:

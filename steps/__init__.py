@@ -1,1 +1,1 @@
-"""ZenML steps: thin shells that resolve inputs, call one plain function and hand on what came out."""
+"""ZenML steps: thin shells that resolve inputs, call one function and hand on what came out."""

@@ -1,4 +1,4 @@
-"""Folders as ZenML artifacts: stored file by file, hashed by content, never packed into archives."""
+"""Folders as ZenML artifacts: stored file by file, hashed by content, never packed up."""
 
 import hashlib
 import json

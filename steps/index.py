@@ -5,7 +5,7 @@ from typing import Annotated
 from zenml import step
 
 from rag.config import RagConfig
-from rag.stages import build_index
+from rag.stages import Parts, build_index
 from steps.artifacts import Folder, new_folder
 from steps.clock import clock
 
@@ -16,6 +16,7 @@ def index(
 ) -> Annotated[Folder, "bundle"]:
     with clock("index") as note:
         out = new_folder("index") / "bundle"
-        made = build_index(chunks.path, data.path, data_version.path, name, use_case, config, out)
+        parts = Parts(data.path, data_version.path, chunks.path)
+        made = build_index(parts, name, use_case, config, out)
         note.text = f"bundle {made}"
     return Folder(out)

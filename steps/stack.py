@@ -25,7 +25,8 @@ def tracker() -> Tracker:
             f"the active stack {stack.name!r} has no experiment tracker.",
             "Add one of flavour mlflow to its file under stacks/.",
         )
-    return Tracker(component.get_tracking_uri(), State.from_env().mlflow_artifacts)
+    uri: str = component.get_tracking_uri()  # type: ignore[attr-defined]  # of the MLflow flavour
+    return Tracker(uri, State.from_env().mlflow_artifacts)
 
 
 def scorer(bundle: Path, evaluation: Path) -> Scorer:

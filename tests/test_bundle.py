@@ -61,7 +61,9 @@ def test_sealing_adds_the_verdict_and_keeps_the_identity(tmp_path: Path) -> None
     assert bundle.open_bundle(draft.path).manifest.metrics == {}
 
 
-def test_a_bundle_of_another_format_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_of_another_format_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make(tmp_path / "b")
     monkeypatch.setattr(bundle, "FORMAT", 2)
     with pytest.raises(BundleError, match="has format 1, this version reads 2"):

@@ -35,9 +35,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["MLOPS_HOME"] = before
 
 
-def run(home: Path, *words: str) -> int:
+def words(home: Path) -> list[str]:
     source = json.dumps([str(home / "notes")])
-    return main(["--pipeline", "rag", "--name", "notes", "--set", f"source.paths={source}", *words])
+    return ["--pipeline", "rag", "--name", "notes", "--set", f"source.paths={source}"]
+
+
+def run(home: Path, *more: str) -> int:
+    return main([*words(home), *more])
 
 
 def tracker() -> Tracker:
@@ -181,8 +185,7 @@ def test_an_edited_function_invalidates_what_depends_on_it(
     path = copy / "rag" / "fusion.py"
     path.write_text(path.read_text() + "\n# edited\n")
     done = subprocess.run(
-        [sys.executable, "run.py", "--pipeline", "rag", "--name", "notes"]
-        + ["--set", f"source.paths={json.dumps([str(home / 'notes')])}"],
+        [sys.executable, "run.py", *words(home)],
         cwd=copy,
         env=dict(os.environ),
         capture_output=True,
@@ -208,8 +211,8 @@ def test_a_model_that_fails_is_kept_but_never_served(
     assert champion() == before
     rejected = tracker().versions("notes")[-1]
     assert rejected.tags["gate"] == "rejected"
-    words = ["--set", f"gate.rules={rules}", "--set", "retrieval.k=3", "--require-promotion"]
-    assert run(home, *words) == 3
+    again = ["--set", f"gate.rules={rules}", "--set", "retrieval.k=3", "--require-promotion"]
+    assert run(home, *again) == 3
     assert tracker().versions("notes")[-1].number == rejected.number
     assert main(["promote", "notes", "--version", str(rejected.number)]) == 6
     assert "was rejected by its gate" in capfd.readouterr().err

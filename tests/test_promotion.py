@@ -55,7 +55,7 @@ def test_a_rejected_version_is_never_served(three: Tracker, state: State) -> Non
 
 
 def test_unknown_names_and_versions_are_named(three: Tracker, state: State) -> None:
-    with pytest.raises(RegistryError, match="no model named 'tyo' is registered. Did you mean"):
+    with pytest.raises(RegistryError, match=r"no model named 'tyo' is registered\. Did you mean"):
         promote(three, state, "tyo", 1, "")
     with pytest.raises(RegistryError, match=r"toy has no version 9. Versions: 1, 2, 3\."):
         promote(three, state, "toy", 9, "")

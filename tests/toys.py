@@ -46,8 +46,8 @@ pinched out every week so that the fruit grows larger.
 Compost is turned once a month and must stay moist but never wet. Egg shells decay slowly, so they
 are crushed before they go onto the heap.
 """,
-    "bike.txt": """The chain of the bicycle is oiled after every ride in the rain. Tyres are pumped to
-four bar in summer and to three and a half bar in winter, when grip matters more than speed.
+    "bike.txt": """The chain of the bicycle is oiled after every ride in the rain. Tyres are pumped
+to four bar in summer and to three and a half bar in winter, when grip matters more than speed.
 
 A squeaking brake is cleaned with alcohol first; if that does not help, the pads are replaced.
 """,

@@ -127,7 +127,7 @@ def _chat_model(config: "GenerationConfig", url: str) -> "ChatOpenAI":
         base_url=url,
         api_key=SecretStr(key or _NO_KEY),
         temperature=config.temperature,
-        max_tokens=config.max_tokens,  # type: ignore[call-arg]  # an alias pydantic knows
+        max_tokens=config.max_tokens,
         timeout=config.timeout_s,
         max_retries=MAX_RETRIES,
         use_responses_api=False,

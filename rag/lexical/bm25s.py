@@ -58,7 +58,8 @@ class BM25S:
         bm25s 0.3.16 does not compile by itself: it reads NUMBA_DISABLE_JIT the wrong way round.
         """
         self._bm25.activate_numba_scorer()
-        self._bm25.get_scores_from_ids([0] if self._vocabulary else [])
+        if self._vocabulary:
+            self._bm25.get_scores_from_ids([0])
 
     def _frequency(self, term: str) -> int:
         column = self._vocabulary[term]

@@ -44,6 +44,7 @@ class RankBM25:
         return cls(stored["counts"], stored["k1"], stored["b"])
 
     def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         stored = {"k1": self._k1, "b": self._b, "counts": self._counts}
         text = json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
         (folder / _COUNTS).write_text(text, encoding="utf-8")

@@ -20,8 +20,9 @@ _LEGACY = [
 ]
 _SAMPLE = 200_000  # bytes that the detector reads
 _CONTROL = re.compile("[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")  # not \a \b \t \n \v \f \r ESC
-_MOST_CONTROL = 0.002
-_MOST_BROKEN = 0.05  # of the characters beyond ASCII
+_MOST_STRANGE = 0.02  # of all characters: control characters, broken ones
+_MOST_BROKEN = 0.2  # of the characters beyond ASCII
+_BINARY = "is not a text file (binary content)."
 
 
 def decode(data: bytes, declared: str = "") -> str:
@@ -32,25 +33,23 @@ def decode(data: bytes, declared: str = "") -> str:
     keeps the rest and shows them as U+FFFD. Raises SourceError for what is no text.
     """
     text = _decoded(data, declared)
-    if len(_CONTROL.findall(text)) > _MOST_CONTROL * len(text):
-        raise SourceError("is not a text file (binary content).")
+    strange = len(_CONTROL.findall(text)) + text.count("\ufffd")
+    if strange > _MOST_STRANGE * len(text):
+        raise SourceError(_BINARY)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _decoded(data: bytes, declared: str) -> str:
     for mark, name in _BOMS:
         if data.startswith(mark):
-            return _strict(data[len(mark) :], name) or _fail(f"is damaged: it is no {name.upper()}")
+            return data[len(mark) :].decode(name, "replace")
     if b"\x00" in data[:_SAMPLE]:
         return _utf16_by_zeros(data)
     for name in ("utf-8", declared):
         if name and (text := _strict(data, name)) is not None:
             return text
-    return _mended_utf8(data) or _detected(data)
-
-
-def _fail(reason: str) -> str:
-    raise SourceError(f"{reason}.")
+    mended = data.decode("utf-8", "replace")
+    return mended if _mostly_whole(mended) else _detected(data)
 
 
 def _strict(data: bytes, name: str) -> str | None:
@@ -64,23 +63,24 @@ def _utf16_by_zeros(data: bytes) -> str:
     """Text of Latin letters in UTF-16 has a zero in every second byte, and none in the others."""
     sample = data[:_SAMPLE]
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    name = "utf-16-le" if odd > even else "utf-16-be"
+    text = _strict(data, "utf-16-le" if odd > even else "utf-16-be")
     lopsided = max(even, odd) > 0.2 * len(sample) and min(even, odd) < 0.02 * len(sample)
-    return (_strict(data, name) if lopsided else None) or _fail(
-        "is not a text file (binary content)"
-    )
+    if text is None or not lopsided:
+        raise SourceError(_BINARY)
+    return text
 
 
-def _mended_utf8(data: bytes) -> str | None:
-    text = data.decode("utf-8", "replace")
-    broken = text.count("\ufffd")
+def _mostly_whole(text: str) -> bool:
     beyond_ascii = sum(map(len, re.findall("[^\x00-\x7f]+", text)))
-    return text if broken <= _MOST_BROKEN * beyond_ascii else None
+    return text.count("\ufffd") <= _MOST_BROKEN * beyond_ascii
 
 
 def _detected(data: bytes) -> str:
     from charset_normalizer import from_bytes
 
+    western = data.decode("cp1252", "replace")
+    if not re.search(r"[^\W\d_\x00-\x7f]", western):
+        return western  # English with typographic quotes and the like
     first = re.search(b"[\x80-\xff]", data)
     middle = first.start() if first else 0
     # From a line's start, so that the sample cuts no multi-byte character in two.
@@ -91,8 +91,7 @@ def _detected(data: bytes) -> str:
         raise SourceError("is not a text file, or its encoding is unknown.")
     # Where the Western code page is as plausible as the best, it is the likelier: it is what
     # the WHATWG standard falls back on. Ties are frequent as most bytes are ASCII.
-    western = any(
-        "cp1252" in match.could_be_from_charset and match.chaos <= best.chaos + 0.05
-        for match in matches
-    )
-    return data.decode("cp1252" if western else best.encoding, "replace")
+    plausible = [match for match in matches if match.chaos <= best.chaos + 0.05]
+    if any("cp1252" in match.could_be_from_charset for match in plausible):
+        return western
+    return data.decode(best.encoding, "replace")

@@ -21,7 +21,7 @@ SUFFIXES = (".html", ".htm", ".xhtml")
 
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
 _SKIPPED = re.compile(
-    "script|style|noscript|template|nav|footer|svg|iframe|object|canvas|button|select|dialog|head"
+    "script|style|noscript|template|nav|footer|svg|iframe|object|canvas|button|select|dialog|title"
 )
 _SKIPPED_ROLES = frozenset({"navigation", "contentinfo", "search", "banner"})
 _HEADING = re.compile("h[1-6]")
@@ -77,6 +77,7 @@ def _extract(root: "HtmlElement") -> tuple[str, tuple[Block, ...]]:
             if _is_skipped(element):
                 skipped = element
                 walk.skip_subtree()
+                writer.add("\n" * sum(text.count("\n") for text in element.itertext()))
             else:
                 writer.open(element)
         elif skipped is not None and element is skipped:

@@ -21,7 +21,8 @@ _WHOLE = frozenset({"fence", "code_block", "table_open"})
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _HTML_HEADING = re.compile(r"<h([1-6])\b[^>]*>(.*?)</h\1>", re.S | re.I)
 _TITLE_KEY = re.compile(r"title\s*[:=]\s*(.+?)\s*$", re.I)
-_SEGMENT = 1_000_000  # characters parsed at a time; the grammar's tokens take 20 times as much
+_SEGMENT = 1_000_000  # characters parsed at a time; the grammar's tokens take 20 times as much,
+_LINE = 20  # and each line some more
 
 
 def parse(data: bytes) -> Parsed:
@@ -75,7 +76,7 @@ def _segments(lines: Sequence[str], first: int) -> Iterator[tuple[int, int]]:
         if enough and blank_before and not fence:
             yield start, number
             start, size = number, 0
-        size += len(line) + 1
+        size += len(line) + _LINE
         fence = _open_fence(line, fence)
     yield start, len(lines)
 

@@ -132,7 +132,7 @@ class _Scanner:
             return self._mark(number, end, "code", resumed)
         if _DEFINING.fullmatch(name) and argument:
             return self._define(number, number + 1, plain(argument))
-        return 0
+        return self._mark(number, number + 1, "text", resumed)
 
     def _paragraph(self, number: int, resumed: int) -> int:
         margin = indent(self.lines[number])
