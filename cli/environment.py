@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import traceback
 import warnings
 from types import TracebackType
 
@@ -69,7 +70,8 @@ def _report_defect(
 ) -> None:
     """What a person sees of an error that this project did not foresee; the rest is in the log."""
     log = State.from_env().log
-    logging.getLogger("mlops").critical("not foreseen", exc_info=(kind, error, trace))
+    with log.open("a", encoding="utf-8") as file:
+        file.write("".join(traceback.format_exception(kind, error, trace)))
     first = (str(error).strip() or "no message").splitlines()[0]
     print(
         f"error: {kind.__name__}: {first} This is a defect of the project; "

@@ -7,7 +7,7 @@ from zenml import pipeline
 from zenml.enums import ExecutionMode
 
 from lifecycle.usecases import UseCase
-from pipelines.runtime import Finished, finished
+from pipelines.runtime import Finished, finished, interruptions
 from rag.config import RagConfig
 from steps import evaluate as evaluate_step
 from steps import gate as gate_step
@@ -65,7 +65,8 @@ def run(request: Request) -> Finished:
         named = rag.with_options(
             enable_cache=request.cache, run_name=f"{request.name}-{{date}}-{{time}}"
         )
-        done = named(request.name, request.use_case.name, request.config, **request.inputs)
+        with interruptions():
+            done = named(request.name, request.use_case.name, request.config, **request.inputs)
     finally:
         clear_work()
     return finished(done, "register_bundle")

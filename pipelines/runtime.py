@@ -4,6 +4,8 @@
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +94,17 @@ def _stack(client: "Client", name: str, components: dict[Any, Any]) -> None:
     there = {kind: items[0].id for kind, items in found[0].components.items()}
     if there != components:
         client.update_stack(found[0].id, component_updates=components)
+
+
+@contextmanager
+def interruptions() -> Iterator[None]:
+    """Turn ZenML's word for a signal that stopped a run back into Python's."""
+    from zenml.exceptions import RunInterruptedException
+
+    try:
+        yield
+    except RunInterruptedException as error:
+        raise KeyboardInterrupt from error
 
 
 @dataclass(frozen=True)

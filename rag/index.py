@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.atomic import storage_errors, write_text
+from lifecycle.atomic import storage_errors
 from lifecycle.errors import BundleError, InvalidDataError
 from rag.config import RetrievalConfig
 from rag.dense import Dense, FlatIndex
@@ -103,15 +103,17 @@ class RagIndex:
             pq.write_table(self.table, folder / CHUNKS, compression="zstd")
             pq.write_table(self._document_table, folder / DOCUMENTS, compression="zstd")
             save_lexical(self.lexical, folder / LEXICAL)
+            (folder / SETTINGS).write_text(json.dumps(self._stored(), indent=1), encoding="utf-8")
         self.dense.save(folder / DENSE)
-        settings = {
+
+    def _stored(self) -> dict[str, Any]:
+        return {
             "format": FORMAT,
             "chunks": len(self),
             "dimension": self.dense.dimension,
             "embedder": self.settings.embedder,
             "retrieval": self.settings.retrieval.model_dump(mode="json"),
         }
-        write_text(folder / SETTINGS, json.dumps(settings, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> "RagIndex":
@@ -169,7 +171,9 @@ def _read_table(path: Path) -> "pa.Table":
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path, memory_map=True)
+        # Not read_table, which imports pyarrow.dataset and with it pandas.
+        with pq.ParquetFile(path, memory_map=True) as file:
+            return file.read()
     except (OSError, pa.ArrowException) as error:
         raise BundleError(f"{path} cannot be read: {error}.", _REBUILD) from error
 

@@ -22,7 +22,8 @@ def pack(
     the budget makes a run by itself.
     """
     total = [0, *accumulate(unit.tokens for unit in units)]
-    lead = [_lead(units, first, budget, overlap) for first in range(len(units))]
+    room = (budget, most_characters)
+    lead = [_lead(units, first, room, overlap) for first in range(len(units))]
 
     def fits(begin: int, end: int) -> bool:
         width = units[end - 1].end - units[begin].start
@@ -53,14 +54,16 @@ def _runs(units: Sequence[Unit], lead: Sequence[int], came: Sequence[int]) -> li
     return runs[::-1]
 
 
-def _lead(units: Sequence[Unit], first: int, budget: int, overlap: int) -> int:
+def _lead(units: Sequence[Unit], first: int, room: tuple[int, int], overlap: int) -> int:
     """How many units before ``first`` a chunk that begins there repeats."""
-    room = min(budget * _MOST_OVERLAP, budget - units[first].tokens)
+    budget, most_characters = room
+    left = min(budget * _MOST_OVERLAP, budget - units[first].tokens)
     count = 0
     while count < min(overlap, first) and units[first - count].cost > SECTION:
         unit = units[first - count - 1]
-        room -= unit.tokens
-        if not unit.prose or room < 0:
+        left -= unit.tokens
+        wide = units[first].end - unit.start > most_characters
+        if not unit.prose or left < 0 or wide:
             break
         count += 1
     return count

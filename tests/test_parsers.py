@@ -7,7 +7,7 @@ import random
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader, PdfWriter
 
@@ -44,6 +44,7 @@ def reason(uri: str, data: bytes | None) -> str:
 # Laws
 
 
+@settings(deadline=None)
 @given(documents_text(), st.sampled_from([".md", ".txt", ".rst"]))
 def test_text_is_the_file_and_blocks_hold_all_of_it_in_order(text: str, suffix: str) -> None:
     if not text.strip():
@@ -61,12 +62,14 @@ def test_text_is_the_file_and_blocks_hold_all_of_it_in_order(text: str, suffix: 
     assert not document.text[end:].strip()
 
 
+@settings(deadline=None)
 @given(documents_text(), st.sampled_from(["utf-8-sig", "utf-16", "utf-32", "utf-16-le-bom"]))
 def test_text_with_a_byte_order_mark_survives_any_unicode_encoding(text: str, name: str) -> None:
     data = b"\xff\xfe" + text.encode("utf-16-le") if "bom" in name else text.encode(name)
     assert decode(data) == text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(sorted(SUFFIXES)))
 def test_any_bytes_give_a_document_or_a_reason(data: bytes, suffix: str) -> None:
     try:
@@ -78,6 +81,7 @@ def test_any_bytes_give_a_document_or_a_reason(data: bytes, suffix: str) -> None
         assert document.blocks
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_html_blocks_know_their_line_in_the_source(sizes: list[int], r: random.Random) -> None:
     gaps = [" ", "\n", " <b>x</b> ", "<!-- a\nb -->\n", "<br>\n", "<script>1\n2</script>\n"]
@@ -377,6 +381,7 @@ def test_pdf_without_text_is_refused() -> None:
     assert "scanned" in reason("a.pdf", pdf([""]))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_pdf_gives_a_document_or_a_reason(data: st.DataObject) -> None:
     damaged = bytearray(DAMAGED)
