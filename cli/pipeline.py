@@ -101,8 +101,9 @@ def _suggestion(status: str, version: Version) -> str:
         return f"python run.py promote {version.name} --version {version.number}"
     if status == "rejected":
         return f"python run.py models {version.name} --lineage"
-    extra = "" if version.name == "handbook" else f" --name {version.name}"
-    return f'python run.py ask "How do I roll back a model?"{extra}'
+    if version.name == "handbook":
+        return 'python run.py ask "How do I roll back a model?"'
+    return f'python run.py ask "…" --name {version.name}'
 
 
 def _exit_code(output: dict[str, Any], required: bool) -> int:

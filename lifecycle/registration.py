@@ -14,7 +14,7 @@ from lifecycle.evaluation import Evaluation
 from lifecycle.predictors import method_module
 from lifecycle.report import Report, render
 from lifecycle.state import State
-from lifecycle.tracking import Run, Tracker, Version
+from lifecycle.tracking import Run, Tracker, Version, metric_name
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,16 @@ def log_version(
     )
     report = state.reports / manifest.name / f"{candidate.run}.html"
     write_text(report, render(_report(candidate, judgement)))
-    tags = version_tags(sealed, judgement, {"report": str(report), "run": candidate.run})
+    headline = method_module(manifest.kind, "report").HEADLINE
+    tags = version_tags(
+        sealed,
+        judgement,
+        {
+            "report": str(report),
+            "run": candidate.run,
+            "headline": ",".join(metric_name(name) for name in headline),
+        },
+    )
     run_id = tracker.log_run(
         Run(
             experiment=manifest.use_case,

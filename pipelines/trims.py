@@ -32,8 +32,9 @@ def _look_up_packages_once() -> None:
 
     name = "_get_package_for_module"
     original = getattr(source_utils, name)
-    if not hasattr(original, "cache_info"):
-        setattr(source_utils, name, functools.lru_cache(maxsize=None)(original))
+    if original.__module__ == source_utils.__name__:
+        by_package = functools.cache(original)
+        setattr(source_utils, name, lambda module_name: by_package(module_name.partition(".")[0]))
 
 
 def _nothing(self: object) -> None:

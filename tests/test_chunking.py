@@ -4,6 +4,7 @@ import random
 import tracemalloc
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -35,8 +36,8 @@ def byte_level() -> TokenCounter:
     return TokenCounter(tokenizer)
 
 
-def chunks_of(document: Document, max_tokens: int = 240, **options: int) -> list[Chunk]:
-    return chunk(document, minilm(), max_tokens, **options)
+def chunks_of(document: Document, max_tokens: int = 240, overlap: int = 1) -> list[Chunk]:
+    return chunk(document, minilm(), max_tokens, overlap)
 
 
 def covered(document: Document, chunks: list[Chunk]) -> bool:
@@ -96,8 +97,8 @@ def test_trail_is_a_path_of_the_documents_headings(text: str, max_tokens: int) -
 def test_without_overlap_no_character_is_in_two_chunks(text: str, max_tokens: int) -> None:
     if not text.strip():
         return
-    chunks = chunks_of(parsed("a.md", text), max_tokens, overlap_sentences=0)
-    assert all(a.end <= b.start for a, b in zip(chunks, chunks[1:], strict=False))
+    chunks = chunks_of(parsed("a.md", text), max_tokens, overlap=0)
+    assert all(a.end <= b.start for a, b in pairwise(chunks))
 
 
 SECTIONS = st.lists(
@@ -113,7 +114,10 @@ def test_editing_a_section_leaves_the_ids_of_the_others(
     sections: list[list[str]], data: st.DataObject
 ) -> None:
     def document(parts: list[list[str]]) -> Document:
-        bodies = ["\n\n".join(part) for part in parts]
+        bodies = [
+            "\n\n".join(f"{line} {n}.{number}" for number, line in enumerate(part))
+            for n, part in enumerate(parts)
+        ]
         return parsed("a.md", "\n\n".join(f"# S{n}\n\n{body}" for n, body in enumerate(bodies)))
 
     place = data.draw(st.integers(0, len(sections) - 1))
@@ -202,7 +206,7 @@ def test_table_is_cut_between_rows() -> None:
 
 def test_long_section_is_cut_between_paragraphs_into_even_parts() -> None:
     text = "# T\n\n" + "\n\n".join([SENTENCE * 3] * 8)
-    chunks = chunks_of(parsed("a.md", text), overlap_sentences=0)
+    chunks = chunks_of(parsed("a.md", text), overlap=0)
     assert len({one.text.count("challenger") for one in chunks}) <= 2
     assert min(one.tokens for one in chunks) > 90
 
@@ -242,7 +246,7 @@ def test_pages_are_those_of_the_start() -> None:
     half = len(SENTENCE) * 8
     blocks = (Block("text", 0, half, 1, page=1), Block("text", half + 2, len(text), 3, page=2))
     document = Document("d", "a.pdf", "a", text, "application/pdf", blocks)
-    assert [one.page for one in chunks_of(document, overlap_sentences=0)] == [1, 2]
+    assert [one.page for one in chunks_of(document, overlap=0)] == [1, 2]
 
 
 def test_document_without_blocks_has_no_chunks() -> None:

@@ -1,10 +1,10 @@
 """Every format: text, blocks, offsets, lines, titles; and every kind of unreadable file."""
 
 import hashlib
-import html
 import io
 import random
 import re
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -177,18 +177,49 @@ def test_rst_levels_follow_the_order_of_adornments() -> None:
 
 
 def test_rst_titles_lose_markup_and_take_their_labels() -> None:
-    text = "text\n\n.. _here:\n\nThe ``with`` :ref:`statement <x>`\n-------------------------------\n\nx\n"
+    rule = "-" * 31
+    text = f"text\n\n.. _here:\n\nThe ``with`` :ref:`statement <x>`\n{rule}\n\nx\n"
     document = parsed("a.rst", text)
     assert headings(document) == [(1, "The with statement")]
     assert body(document, document.blocks[1]).startswith(".. _here:")
 
 
+LITERAL = """\
+T
+=
+
+Run this::
+
+    make rag
+
+    make test
+
+Then.
+
+.. code-block:: sh
+   :linenos:
+
+   ls
+
+>>> 1 + 1
+2
+
+====  ====
+a     b
+====  ====
+1     2
+====  ====
+
++---+
+| x |
++---+
+
+End.
+"""
+
+
 def test_rst_literal_blocks_directives_tables_and_doctests_are_code() -> None:
-    text = (
-        "T\n=\n\nRun this::\n\n    make rag\n\n    make test\n\nThen.\n\n.. code-block:: sh\n   :linenos:\n\n"
-        "   ls\n\n>>> 1 + 1\n2\n\n====  ====\na     b\n====  ====\n1     2\n====  ====\n\n+---+\n| x |\n+---+\n\nEnd.\n"
-    )
-    assert [code.strip() for code in codes(parsed("a.rst", text))] == [
+    assert [code.strip() for code in codes(parsed("a.rst", LITERAL))] == [
         "make rag\n\n    make test",
         ".. code-block:: sh\n   :linenos:\n\n   ls",
         ">>> 1 + 1\n2",
@@ -213,7 +244,9 @@ DEFINITION = "   " + "Long enough a definition to be read by itself, as it says 
 
 
 def test_rst_long_definitions_are_sections_and_what_follows_resumes_the_section() -> None:
-    text = f"T\n===\n\nstr.find(sub)\n\n{DEFINITION}\n\nclass A(*args, **kw)\n\n{DEFINITION}\n\nAfter.\n"
+    terms = "str.find(sub)", "class A(*args, **kw)"
+    definitions = "\n\n".join(f"{term}\n\n{DEFINITION}" for term in terms)
+    text = f"T\n===\n\n{definitions}\n\nAfter.\n"
     document = parsed("a.rst", text)
     assert headings(document) == [(1, "T"), (2, "str.find(sub)"), (2, "class A(*args, **kw)")]
     assert [b.level for b in document.blocks if b.kind == "text"] == [0, 0, 1]
@@ -267,8 +300,8 @@ def test_html_keeps_the_content_and_drops_the_rest() -> None:
     document = parsed("a.html", PAGE)
     assert document.title == "Roll back"
     assert document.text == (
-        "Roll back\n\nFirst paragraph\nwith two lines.\n\n- one\n- two\n\ndef f():\n    return 1\n\n"
-        "a | b\n\n1 | 2\n\nLine\nbreak <tag>"
+        "Roll back\n\nFirst paragraph\nwith two lines.\n\n- one\n- two\n\ndef f():\n    return 1"
+        "\n\na | b\n\n1 | 2\n\nLine\nbreak <tag>"
     )
     assert [b.line for b in document.blocks] == [6, 7, 9, 9, 11, 14, 15, 16, 16]
     assert codes(document) == ["def f():\n    return 1"]
@@ -304,8 +337,8 @@ def test_html_without_content_is_refused(page: str) -> None:
 
 
 def pdf(
-    *pages: list[str], outline: list[tuple[str, int]] = [], password: str | None = None
-) -> bytes:  # noqa: B006
+    *pages: list[str], outline: Sequence[tuple[str, int]] = (), password: str | None = None
+) -> bytes:
     """A PDF of these pages, each a list of lines, with an outline of (title, page from 0)."""
     objects = ["<< /Type /Catalog /Pages 2 0 R >>", ""]
     objects.append("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")

@@ -1,7 +1,7 @@
 """BM25 by the library rank_bm25: counts and no index, so nothing to compile and little to load.
 
 Every question visits every text once for each term: 1,000 texts take a millisecond or two,
-1,000,000 seconds. It is the engine for small corpora, and the oracle that the other one is tested against.
+1,000,000 take seconds. It is the engine for small corpora, and the oracle of the other one.
 """
 
 import json

@@ -1,0 +1,22 @@
+"""The names that the trims replace are still there, and trimmed ZenML still runs (test_pipeline)."""
+
+from importlib.metadata import version
+
+from pipelines import trims
+
+
+def test_the_pinned_zenml_is_the_one_that_is_trimmed() -> None:
+    assert version("zenml") == trims.ZENML
+
+
+def test_the_replaced_names_exist_and_are_replaced_once() -> None:
+    from zenml.integrations.registry import IntegrationRegistry
+    from zenml.utils import source_utils
+
+    assert callable(source_utils._get_package_for_module)
+    trims.apply()
+    trims.apply()
+    assert source_utils._get_package_for_module.__module__ == trims.__name__
+    assert source_utils._get_package_for_module("duckdb.sql") == "duckdb"
+    assert IntegrationRegistry.activate_integrations is trims._nothing
+    IntegrationRegistry().activate_integrations()
