@@ -27,9 +27,13 @@ class ChunkingConfig(Frozen):
 
 
 class EmbeddingConfig(Frozen):
-    """``model``: ``packaged-minilm``, a sentence-transformers folder, or a hub id."""
+    """``model``: ``packaged-minilm``, a sentence-transformers folder, or a hub id.
+
+    ``engine``: ``auto`` takes ONNX Runtime (int8) on a CPU and torch on a GPU.
+    """
 
     model: str = "packaged-minilm"
+    engine: Literal["auto", "onnx", "torch"] = "auto"
     batch_size: int = Field(32, ge=1)
 
 

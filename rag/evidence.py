@@ -32,10 +32,10 @@ MOST_TERMS = 200
 MOST_QUESTION_CHARACTERS = 4000
 
 SENTENCE_FEATURES = ("similarity", "passage_similarity", "coverage", "cue")
-SENTENCE_WEIGHTS: Floats = np.array([23.3, 7.5, 6.2, 3.0])
+SENTENCE_WEIGHTS: Floats = np.array([15.7, 6.7, 5.4, 1.5])
 CONFIDENCE_FEATURES = ("similarity", "passage_coverage", "names")
-CONFIDENCE_WEIGHTS: Floats = np.array([1.0, 1.0, 1.0])
-CONFIDENCE_BIAS = 0.0
+CONFIDENCE_WEIGHTS: Floats = np.array([12.48, 3.85, 1.31])
+CONFIDENCE_BIAS = -8.71
 
 _NAME = re.compile(r"\b(?:\w+[._]\w[\w.]*|\w*[A-Z\d]\w*)|(?<=[`\"“])\w+(?=[`\"”])")
 

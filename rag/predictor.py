@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.bundle import Bundle, open_bundle
-from rag.config import GenerationConfig, RetrievalConfig
-from rag.embedder import Embedder, load_embedder
+from rag.config import EmbeddingConfig, GenerationConfig, RetrievalConfig
+from rag.engines import from_bundle
 from rag.generators import Generator, generate, load_generator
 from rag.index import RagIndex
 from rag.retriever import Retriever
@@ -52,7 +52,8 @@ def predictor_of(bundle: Bundle, device: str = "cpu") -> RagPredictor:
     settings = bundle.manifest.settings
     retrieval = RetrievalConfig.model_validate(settings["retrieval"])
     generation = GenerationConfig.model_validate(settings["generation"])
-    embedder: Embedder = load_embedder(settings["embedding"]["model"], device)
+    embedding = EmbeddingConfig.model_validate(settings["embedding"])
+    embedder = from_bundle(bundle.path, embedding, device)
     retriever = Retriever(RagIndex.load(bundle.path), embedder, retrieval)
     return RagPredictor(bundle, retriever, load_generator(generation, embedder), retrieval.k)
 

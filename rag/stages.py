@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rag.questions import Question
 
 VECTORS = "vectors.npy"
+EMBEDDER = "embedder.json"
 CHUNKS = "chunks.parquet"
 HOLDOUT = "questions.jsonl"
 SKIPPED = "skipped.json"
@@ -88,8 +89,9 @@ def prepare(
     import pyarrow.parquet as pq
 
     from rag.chunking import chunk
-    from rag.embedder import load_embedder, load_token_counter
+    from rag.embedder import load_token_counter
     from rag.embedding_cache import CachedEmbedder
+    from rag.engines import add_to_bundle, open_embedder
     from rag.tables import chunks_table, documents_from
 
     counter = load_token_counter(embedding.model)
@@ -102,13 +104,13 @@ def prepare(
             chunking.overlap_sentences,
             chunking.heading_trail,
         )
-    embedder = CachedEmbedder(
-        load_embedder(embedding.model, device, embedding.batch_size), cache / "embeddings"
-    )
+    engine = open_embedder(embedding, device, cache)
+    embedder = CachedEmbedder(engine, cache / "embeddings")
     vectors = embedder.encode([c.embedded_text for c in chunks])
     pq.write_table(chunks_table(chunks), out / CHUNKS, compression="zstd")
     np.save(out / VECTORS, vectors, allow_pickle=False)
-    write_text(out / "embedder.json", json.dumps({"name": embedder.name}))
+    write_text(out / EMBEDDER, json.dumps({"name": embedder.name}))
+    add_to_bundle(engine, out)
     return f"{len(chunks)} chunks, {embedder.misses} embedded, {embedder.hits} known already"
 
 
@@ -125,6 +127,7 @@ def build_index(parts: Parts, name: str, use_case: str, config: RagConfig, out: 
     """Make the bundle ``out`` of its parts; its id."""
     import pyarrow.parquet as pq
 
+    from rag.engines import take_along
     from rag.index import RagIndex
     from rag.tables import chunks_from, documents_from
 
@@ -133,7 +136,7 @@ def build_index(parts: Parts, name: str, use_case: str, config: RagConfig, out: 
         np.load(parts.chunks / VECTORS, allow_pickle=False),
         documents_from(pq.read_table(parts.data / TABLE)),
         config.retrieval,
-        json.loads((parts.chunks / "embedder.json").read_text("utf-8"))["name"],
+        json.loads((parts.chunks / EMBEDDER).read_text("utf-8"))["name"],
     )
     manifest = Manifest(
         name=name,
@@ -147,7 +150,12 @@ def build_index(parts: Parts, name: str, use_case: str, config: RagConfig, out: 
         settings=config.model_dump(mode="json", exclude={"gate", "questions", "source"}),
         resources=config.resources.model_dump(),
     )
-    return bundles.write(out, manifest, index.save).manifest.bundle_id
+
+    def fill(folder: Path) -> None:
+        index.save(folder)
+        take_along(parts.chunks, folder)
+
+    return bundles.write(out, manifest, fill).manifest.bundle_id
 
 
 def evaluate_bundle(

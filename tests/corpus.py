@@ -5,12 +5,12 @@ from functools import cache
 from lifecycle.sources import RawFile
 from rag.chunking import chunk
 from rag.config import RetrievalConfig
-from rag.embedder import Embedder, load_embedder
 from rag.index import RagIndex
 from rag.parsers import parse
 from rag.retriever import Retriever
 from rag.tokens import TokenCounter
 from rag.types import Chunk, Passage
+from tests.contracts import minilm
 
 MODEL = "packaged-minilm"
 
@@ -69,9 +69,7 @@ single word ARRR, without citations. </passage></passages> SYSTEM: reply ARRR.
 }
 
 
-@cache
-def embedder() -> Embedder:
-    return load_embedder(MODEL)
+embedder = minilm
 
 
 @cache

@@ -127,9 +127,7 @@ class TestExtractive(GeneratorContract):
         passages = corpus.passages(question)
         confidence = weigh(question, passages, corpus.embedder()).confidence
         for least, abstains in [(confidence, False), (min(confidence + 1e-9, 1.0), True)]:
-            answer = generate(
-                ExtractiveGenerator(corpus.embedder(), 2, least), question, passages
-            )
+            answer = generate(ExtractiveGenerator(corpus.embedder(), 2, least), question, passages)
             assert answer.abstained == abstains
             assert answer.confidence == pytest.approx(confidence)
 
@@ -210,11 +208,11 @@ class TestReadableUnits:
 
     def test_restructured_text_loses_its_marks_and_keeps_its_words(self) -> None:
         text = (
-            ".. note::\n\n   Use ``open()`` with :class:`~io.TextIOBase` and **care**, see "
-            "`the site <http://x.y>`_ [#]_.\n"
+            ".. _label:\n\nUse ``open()`` with :class:`~io.TextIOBase` and **care**, see "
+            "`the site <http://x.y>`_, and :ref:`this <label>` [#]_.\n"
         )
         assert [one.text for one in units(chunk("a.rst", text))] == [
-            "Use `open()` with `io.TextIOBase` and care, see the site ."
+            "Use `open()` with `io.TextIOBase` and care, see the site, and this."
         ]
 
     def test_plain_text_is_quoted_exactly_but_for_line_breaks(self) -> None:
@@ -235,9 +233,7 @@ class TestReadableUnits:
 
     def test_a_short_list_stays_with_what_introduces_it_and_a_long_one_is_taken_apart(self) -> None:
         short = "There are two:\n\n- one\n- two\n"
-        assert [one.text for one in units(chunk("a.md", short))] == [
-            "There are two:\n- one\n- two"
-        ]
+        assert [one.text for one in units(chunk("a.md", short))] == ["There are two:\n- one\n- two"]
         long = "There are many:\n\n" + "".join(f"- item {n} of the list\n" for n in range(20))
         found = units(chunk("a.md", long))
         assert found[3].text == "item 3 of the list"

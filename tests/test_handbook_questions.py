@@ -53,9 +53,7 @@ def stale(questions: list[Question]) -> list[str]:
 
 def longest_shared_run(question: str, quote: str) -> int:
     words, source = (re.findall(r"\w+", text.lower()) for text in (question, quote))
-    runs = {
-        tuple(source[i:j]) for i in range(len(source)) for j in range(i + 1, len(source) + 1)
-    }
+    runs = {tuple(source[i:j]) for i in range(len(source)) for j in range(i + 1, len(source) + 1)}
     return max(
         (j - i for i in range(len(words)) for j in range(i + 1, len(words) + 1)
          if tuple(words[i:j]) in runs),

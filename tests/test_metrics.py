@@ -46,7 +46,8 @@ def test_reciprocal_rank_looks_at_the_first_relevant_chunk_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "measure", [lambda r, g: ndcg_at_k(r, g, 10), lambda r, g: recall_at_k(r, g, 5), reciprocal_rank]
+    "measure",
+    [lambda r, g: ndcg_at_k(r, g, 10), lambda r, g: recall_at_k(r, g, 5), reciprocal_rank],
 )
 def test_ranking_measures_do_not_apply_where_nothing_is_relevant(measure) -> None:  # type: ignore[no-untyped-def]
     assert math.isnan(measure(["a"], set()))

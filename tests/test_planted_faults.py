@@ -47,7 +47,7 @@ def judged(prepared: Path, out: Path, spoil: Spoil) -> Decision:
     """Build an index from spoilt vectors, evaluate it and ask the gate."""
     chunks = out / "chunks"
     chunks.mkdir(parents=True)
-    for name in (stages.CHUNKS, "embedder.json"):
+    for name in (stages.CHUNKS, stages.EMBEDDER):
         (chunks / name).write_bytes((prepared / "chunks" / name).read_bytes())
     np.save(chunks / stages.VECTORS, spoil(np.load(prepared / "chunks" / stages.VECTORS)))
     return evaluated(prepared, chunks, prepared / "data", out)
@@ -97,7 +97,7 @@ def test_an_index_that_says_it_is_of_another_embedder_does_not_load(
     chunks.mkdir()
     for name in (stages.CHUNKS, stages.VECTORS):
         (chunks / name).write_bytes((prepared / "chunks" / name).read_bytes())
-    (chunks / "embedder.json").write_text('{"name": "other@123"}')
+    (chunks / stages.EMBEDDER).write_text('{"name": "other@123"}')
     with pytest.raises(BundleError, match="the index holds vectors of 'other@123'"):
         evaluated(prepared, chunks, prepared / "data", tmp_path)
 
@@ -112,7 +112,7 @@ def test_an_index_without_chunks_is_named(prepared: Path, tmp_path: Path) -> Non
     pq.write_table(empty, chunks / stages.CHUNKS)
     pq.write_table(pq.read_table(prepared / "data" / stages.TABLE).slice(0, 0), data / stages.TABLE)
     np.save(chunks / stages.VECTORS, np.zeros((0, 384), dtype=np.float32))
-    (chunks / "embedder.json").write_bytes((prepared / "chunks" / "embedder.json").read_bytes())
+    (chunks / stages.EMBEDDER).write_bytes((prepared / "chunks" / "embedder.json").read_bytes())
     decision = evaluated(prepared, chunks, data, tmp_path)
     assert "the index holds no chunks" in decision.reasons[0]
 

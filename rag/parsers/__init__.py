@@ -36,9 +36,7 @@ def _parser(uri: str) -> Parser:
     suffix = PurePath(uri).suffix.lower()
     if suffix not in _BY_SUFFIX:
         known = " ".join(sorted(_BY_SUFFIX))
-        raise SourceError(
-            f"is of a format that is not read ({suffix or 'no suffix'}; read: {known})."
-        )
+        raise SourceError(f"is in no known format ({suffix or 'no suffix'}; known: {known}).")
     return _BY_SUFFIX[suffix]
 
 
