@@ -11,6 +11,7 @@ PACKAGES = lifecycle rag steps pipelines cli usecases
 UNFINISHED = $(VENV)/.unfinished
 
 .DEFAULT_GOAL = help
+.NOTPARALLEL:
 .PHONY: help rag test lint format lock clean
 
 help: ## this list
@@ -46,15 +47,18 @@ clean: ## remove the virtual environment and the tools' caches (not .state)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(PACKAGES) tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-# One stamp for each requirements file. An install that was cut short leaves UNFINISHED behind, and
-# the next one starts from nothing: pip takes a half-written package for an installed one. The
-# pinned pip resolves three times as fast as the one that comes with Python 3.11, and compiling on
-# all cores, the libraries' own tests left out, takes half as long as pip does for it.
+# One stamp for each requirements file. An install that was cut short leaves UNFINISHED behind, with
+# the number of its process, and the next one starts from nothing: pip takes a half-written package
+# for an installed one. The pinned pip resolves three times as fast as the one that comes with
+# Python 3.11, and compiling on all cores, the libraries' own tests left out, takes half as long as
+# pip does for it.
 $(VENV)/.%: % requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'Python 3.11 or newer is needed, as in: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
+	@other=$$(cat $(UNFINISHED) 2>/dev/null); if kill -0 "$$other" 2>/dev/null; then \
+		echo "Process $$other is installing into $(VENV): wait, or rm $(UNFINISHED)" >&2; exit 1; fi
 	@if [ -e $(UNFINISHED) ]; then rm -rf $(VENV)/* $(VENV)/.requirements*; fi
-	@mkdir -p $(VENV) && touch $(UNFINISHED)
+	@mkdir -p $(VENV) && echo $$PPID > $(UNFINISHED)
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(PIP) --quiet --constraint constraints.txt pip
 	$(PIP) --no-compile --requirement $<

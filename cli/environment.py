@@ -27,13 +27,24 @@ DEFAULTS = {
 }
 
 
+_OURS: set[str] = set()
+
+
+def allow_hub() -> None:
+    """Let the Hugging Face hub be reached, unless the user's environment forbids it."""
+    if "HF_HUB_OFFLINE" in _OURS:
+        os.environ["HF_HUB_OFFLINE"] = "0"
+
+
 def prepare(debug: bool) -> None:
     """Set defaults that the user has not set, and send the libraries' logs to the state folder.
 
     With ``debug`` they go to standard error as well.
     """
     for name, value in DEFAULTS.items():
-        os.environ.setdefault(name, value)
+        if name not in os.environ:
+            os.environ[name] = value
+            _OURS.add(name)
     state = State.from_env()
     os.environ.setdefault("MPLCONFIGDIR", str(state.cache / "matplotlib"))
     os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "DEBUG" if debug else "CRITICAL")

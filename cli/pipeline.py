@@ -5,6 +5,7 @@ import time
 from importlib import import_module
 from typing import Any
 
+from cli.environment import allow_hub
 from cli.output import next_step, print_table, say
 from cli.parser import DEFAULT_USE_CASE, OWN_DATA_USE_CASE, PIPELINES
 from lifecycle import usecases
@@ -24,7 +25,10 @@ def main(options: argparse.Namespace) -> int:
     config = load_config(_tree(options), use_case.config_file(options.pipeline), options.set)
     stack = load_stack(options.stack, state)
     name = model_name(options.name or use_case.name)
-    inputs = import_module(f"{options.pipeline}.stages").inputs(config, use_case.folder)
+    stages = import_module(f"{options.pipeline}.stages")
+    inputs = stages.inputs(config, use_case.folder)
+    if stages.needs_hub(config):
+        allow_hub()
     say(f"{options.pipeline} pipeline for {name} (use case {use_case.name}, stack {stack.name})")
     import_module("pipelines.runtime").start(state, stack)
     module = import_module(f"pipelines.{options.pipeline}")

@@ -7,7 +7,7 @@ at most a ``.tmp-`` sibling, which ``sweep`` removes.
 
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,15 +27,15 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Replace the file at ``path`` by ``data``. Raises StorageError where the disk refuses."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
+        temporary = _temporary(path.parent)
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, path)
+            os.replace(temporary, path)
         except OSError:
-            Path(name).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
 
@@ -61,7 +61,8 @@ def directory(dest: Path) -> Iterator[Path]:
     """
     with storage_errors(dest):
         dest.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=dest.parent, prefix=TEMPORARY))
+        temporary = _temporary(dest.parent)
+        temporary.mkdir()
         try:
             yield temporary
             for path in sorted(temporary.rglob("*")):
@@ -119,9 +120,13 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _temporary(folder: Path) -> Path:
+    """A name that nobody else has; made by open and mkdir, so that the umask decides who reads."""
+    return folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+
+
 def _commit(temporary: Path, dest: Path) -> None:
     if not dest.exists():
-        temporary.chmod(0o755)
         os.replace(temporary, dest)
 
 

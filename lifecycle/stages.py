@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.atomic import write_text
+from lifecycle.bundle import link_or_copy
 
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
@@ -27,6 +28,7 @@ def validate_table(
 ) -> ValidationSummary:
     """Copy the good rows of ``source/table.parquet`` to ``out``; bad ones go to ``quarantine``.
 
+    Other files in ``source`` are handed on.
     Raises InvalidDataError where more than ``max_bad_share`` of the rows are bad.
     """
     import pyarrow.parquet as pq
@@ -38,6 +40,9 @@ def validate_table(
     frame = table.select(checked).to_pandas()
     result = validate(frame, schema, quarantine, max_bad_share)
     pq.write_table(table.take(result.good.index.to_numpy()), out / TABLE, compression="zstd")
+    for path in source.iterdir():
+        if path.name != TABLE:
+            link_or_copy(path, out / path.name)
     where = str(result.quarantine_file) if result.quarantine_file else ""
     return ValidationSummary(len(result.good), len(result.bad), where)
 

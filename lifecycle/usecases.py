@@ -1,5 +1,6 @@
 """Use cases: folders under ``usecases/``, found by name."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -41,6 +42,11 @@ def find(name: str) -> UseCase:
     folder = FOLDER / name
     if name not in known():
         raise UsageError(f"there is no use case {name!r}.", did_you_mean(name, known()))
+    if not name.isidentifier():
+        raise UsageError(
+            f"use case {name!r} cannot be imported.",
+            f"Rename its folder to {re.sub(r'[^0-9A-Za-z_]', '_', name)!r}.",
+        )
     return UseCase(name, folder)
 
 

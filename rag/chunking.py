@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple, Protocol
 
 from lifecycle.errors import ConfigError
-from rag.outline import Section, Trail, groups, sections
+from rag.outline import Lines, Section, Trail, groups, sections
 from rag.packing import pack
 from rag.types import TRAIL_JOINT, Block, Chunk, Document, embedded_text, squeezed
 from rag.units import Unit, smaller, units_of
@@ -209,26 +209,8 @@ def _main_trail(group: Sequence[Section], run: Sequence[Unit]) -> Trail:
     return group[tokens.index(max(tokens))].trail
 
 
-class _Lines:
-    """Line numbers of positions; quick where one lies near the one asked for before."""
-
-    def __init__(self, document: Document) -> None:
-        self._document = document
-        self._block, self._position, self._line = -1, 0, 0
-
-    def at(self, position: int, block: int) -> int:
-        if block != self._block:
-            found = self._document.blocks[block]
-            self._block, self._position, self._line = block, found.start, found.line
-        low, high = sorted((position, self._position))
-        step = self._document.text.count("\n", low, high)
-        self._line += step if position > self._position else -step
-        self._position = position
-        return self._line
-
-
 def _finished(document: Document, passages: Iterable[_Passage], special: int) -> Iterator[Chunk]:
-    lines = _Lines(document)
+    lines = Lines(document)
     seen: Counter[str] = Counter()
     for trail, units, start, end, tokens in passages:
         text = document.text[start:end]

@@ -43,9 +43,9 @@ class RetrievalConfig(Frozen):
     k: int = Field(8, ge=1, le=100)
     candidates: int = Field(100, ge=10)
     fusion: Literal["zscore", "rrf"] = "zscore"
-    lexical_weight: float = Field(0.5, ge=0, le=1)
-    bm25_k1: float = Field(1.2, gt=0)
-    bm25_b: float = Field(0.75, ge=0, le=1)
+    lexical_weight: float = Field(0.35, ge=0, le=1)
+    bm25_k1: float = Field(0.9, gt=0)
+    bm25_b: float = Field(0.5, ge=0, le=1)
     lexical_engine: Literal["auto", "rank-bm25", "bm25s"] = "auto"
 
 

@@ -11,9 +11,7 @@ NEUTRAL = 0.5
 
 _MEASURES = "many|much|long|old|far|large|tall|big|often|fast|high|deep|wide|late|hot|cold|heavy"
 _AMOUNTS = "percent|percentage|number|temperature|proportion|fraction|share|portion|age|amount"
-_MONTHS = (
-    "January|February|March|April|May|June|July|August|September|October|November|December"
-)
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 _NUMBERS = (
     "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"

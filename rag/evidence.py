@@ -154,9 +154,7 @@ def _in_context(heading: str, unit: Unit) -> str:
     return ". ".join(part for part in (heading, f"{unit.lead} {unit.text}".strip()) if part)
 
 
-def _similarity(
-    question: str, candidates: Sequence[_Candidate], embedder: "Embedder"
-) -> Floats:
+def _similarity(question: str, candidates: Sequence[_Candidate], embedder: "Embedder") -> Floats:
     vectors = embedder.encode([one.context for one in candidates])
     return np.asarray(vectors @ embedder.encode_queries([question])[0], dtype=np.float64)
 

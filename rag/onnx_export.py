@@ -159,7 +159,7 @@ def _export(reference: "SentenceTransformer", path: Path) -> None:
     import torch
 
     ids = torch.tensor([reference.tokenizer("one text to trace")["input_ids"]])
-    with torch.no_grad():
+    try:
         torch.onnx.export(
             _one_text(reference),
             (ids,),
@@ -170,6 +170,8 @@ def _export(reference: "SentenceTransformer", path: Path) -> None:
             opset_version=_OPSET,
             dynamo=False,  # the other exporter wants one more package
         )
+    except RuntimeError as error:
+        raise ConfigError(f"the embedder cannot be exported to ONNX: {error}", _WAY_OUT) from error
 
 
 def _one_text(reference: "SentenceTransformer") -> "Module":
@@ -180,7 +182,7 @@ def _one_text(reference: "SentenceTransformer") -> "Module":
 
         def __init__(self) -> None:
             super().__init__()
-            self.transformer: Module = reference[0].auto_model
+            self.transformer = reference[0].get_submodule("model")
             self.mean = reference[1].pooling_mode == "mean"
 
         def forward(self, ids: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,10 @@
-"""Sections of a document: what stands under one heading, up to the next of any level."""
+"""Sections of a document (what stands under one heading, up to the next of any level); lines."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from rag.types import Block
+from rag.types import Block, Document
 from rag.units import Unit
 
 
@@ -73,3 +73,21 @@ def groups(parts: Sequence[Section], tiny: float) -> Iterator[Sequence[Section]]
 
 def _tokens(section: Section) -> int:
     return sum(unit.tokens for unit in section.units)
+
+
+class Lines:
+    """Line numbers of positions; quick where one lies near the one asked for before."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._block, self._position, self._line = -1, 0, 0
+
+    def at(self, position: int, block: int) -> int:
+        if block != self._block:
+            found = self._document.blocks[block]
+            self._block, self._position, self._line = block, found.start, found.line
+        low, high = sorted((position, self._position))
+        step = self._document.text.count("\n", low, high)
+        self._line += step if position > self._position else -step
+        self._position = position
+        return self._line

@@ -21,6 +21,7 @@ from rag.types import Chunk
 
 _MOST_KEYWORDS = 12
 _FEWEST_WORDS = 6
+_LEAST_COPIED = 40  # characters
 _LONGEST_WORD = 30  # characters; what is longer and not ASCII is taken for unspaced writing
 _KEPT = 2 / 3
 
@@ -88,11 +89,15 @@ def load_questions(path: Path) -> list[Question]:
 def locate(questions: Iterable[Question], chunks: Iterable[Chunk]) -> Located:
     """The chunks that answer each answerable question.
 
-    Those of its source which hold the quote, white space apart. Where the quote is cut between
-    chunks, those which hold at least half of it, or else the one that holds the most.
+    Those of its source which hold the quote, white space apart, and those of other documents that
+    hold it whole: a passage that stands twice answers in both places. Where the quote is cut
+    between chunks of its source, those which hold at least half of it, or else the one that holds
+    the most.
     """
     asked = [question for question in questions if question.answerable]
-    sources = _sources(chunks, {question.source for question in asked})
+    every = list(chunks)
+    sources = _sources(every, {question.source for question in asked})
+    texts = [(chunk.chunk_id, _folded(chunk.text)) for chunk in every]
     relevant: dict[str, frozenset[str]] = {}
     stale: dict[str, str] = {}
     for question in asked:
@@ -100,7 +105,7 @@ def locate(questions: Iterable[Question], chunks: Iterable[Chunk]) -> Located:
         if isinstance(found, str):
             stale[question.id] = found
         else:
-            relevant[question.id] = found
+            relevant[question.id] = found | _copies(question.quote, texts)
     return Located(relevant, stale)
 
 
@@ -192,6 +197,14 @@ def _holding(question: Question, sources: Mapping[str, _Source | None]) -> froze
     return frozenset().union(*(_best_holders(source.chunks, *place) for place in places))
 
 
+def _copies(quote: str, texts: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Ids of the chunks that hold the whole quote, if it is long enough to mean only this."""
+    folded = _folded(quote)
+    if len(folded) < _LEAST_COPIED:
+        return frozenset()
+    return frozenset(chunk_id for chunk_id, text in texts if folded in text)
+
+
 def _best_holders(chunks: Sequence[Chunk], start: int, end: int) -> set[str]:
     held = {chunk.chunk_id: min(chunk.end, end) - max(chunk.start, start) for chunk in chunks}
     most = max(held.values())
@@ -225,9 +238,7 @@ def _in_one_document(sentences: Iterable[tuple[Chunk, str]], chunks: Iterable[Ch
     return set(home)
 
 
-def _known_item(
-    chunk: Chunk, sentence: str, number: int, rng: np.random.Generator
-) -> Question:
+def _known_item(chunk: Chunk, sentence: str, number: int, rng: np.random.Generator) -> Question:
     words = _keywords(sentence)
     count = min(_MOST_KEYWORDS, max(1, round(len(words) * _KEPT)))
     kept = sorted(rng.choice(len(words), size=count, replace=False))

@@ -19,6 +19,10 @@ MOST_CODE_LINES = 15
 MOST_LIST_WORDS = 50
 
 _BULLET = re.compile(r"\s*(?:[-*+•‣▪◦]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s+(?:\[[ xX]\]\s+)?")
+# "A. Smith" may begin a paragraph.
+_SURE_BULLET = re.compile(r"\s*(?:[-*+•‣▪◦]|\d{1,3}[.)]|\([a-zA-Z]\))\s+(?:\[[ xX]\]\s+)?")
+# Says nothing by itself: "Note:", "[3]", "* * *".
+_EMPTY = re.compile(r"[\w ]{1,20}[:：]|[\W\d]*")
 _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})")
 _BORDER = re.compile(r"[\s|+:=-]+$")
 _DIRECTIVE = re.compile(r"(?m)^[ \t]*\.\. (?:[\w:+.-]+::[ \t]*|_[^\n]*$)")
@@ -63,7 +67,7 @@ class Unit:
 @dataclass(frozen=True)
 class _Piece:
     text: str
-    opens: Break | None = None  # what begins with it, None for the first of a block
+    opens: Break = Break.PARAGRAPH  # what begins with it
     code: bool = False
 
 
@@ -71,7 +75,7 @@ def units(chunk: Chunk) -> list[Unit]:
     """The units of ``chunk`` in the order of its text; its text as one where it has none."""
     suffix = PurePath(chunk.uri).suffix.lower()
     pieces = [piece for piece in _pieces(chunk.text, suffix) if piece.text]
-    found = list(_joined(pieces))
+    found = [unit for unit in _joined(pieces) if not _EMPTY.fullmatch(unit.text)]
     whole = " ".join(chunk.text.split())
     return found or ([Unit(whole)] if whole else [])
 
@@ -101,22 +105,24 @@ def _parsed(text: str, blocks: Sequence[Block]) -> Iterator[tuple[str, str]]:
 
 
 def _sentences(body: str, suffix: str) -> Iterator[_Piece]:
-    start, opens = len(body) - len(body.lstrip()), None
+    if suffix in rst.SUFFIXES:
+        body = _DIRECTIVE.sub("", body)
+    start, opens = len(body) - len(body.lstrip()), Break.PARAGRAPH
     for stop, following, what in breaks(body, start, len(body.rstrip())):
-        yield _Piece(_plain(body[start:stop], suffix, opens), opens)
+        yield _sentence(body[start:stop], suffix, opens)
         start, opens = following, what
-    yield _Piece(_plain(body[start:], suffix, opens), opens)
+    yield _sentence(body[start:], suffix, opens)
 
 
-def _plain(text: str, suffix: str, opens: Break | None) -> str:
-    if opens is not Break.SENTENCE:
-        text = _BULLET.sub("", text, count=1) if _BULLET.match(text) else text
-    return _folded(_inline(text, suffix))
+def _sentence(text: str, suffix: str, opens: Break) -> _Piece:
+    bullet = _BULLET.match(text) if opens is Break.ITEM else _SURE_BULLET.match(text)
+    if bullet and opens is not Break.SENTENCE:
+        text, opens = text[bullet.end() :], Break.ITEM
+    return _Piece(_folded(_inline(text, suffix)), opens)
 
 
 def _inline(text: str, suffix: str) -> str:
     if suffix in rst.SUFFIXES:
-        text = _DIRECTIVE.sub("", text)
         for pattern, kept in _RST_SPANS:
             text = pattern.sub(kept, text)
         return _outside_code(text, _BOTH)
@@ -140,7 +146,7 @@ def _code_or_rows(body: str, suffix: str) -> Iterator[_Piece]:
     lines = [line for line in body.split("\n") if not _FENCE.match(line)]
     filled = [line.strip() for line in lines if line.strip()]
     if filled and all(line[0] in "|+" for line in filled):
-        yield from (_Piece(row, Break.PARAGRAPH) for row in _rows(filled, suffix))
+        yield from (_Piece(row) for row in _rows(filled, suffix))
     elif filled:
         yield _Piece(_fenced(lines), code=True)
 

@@ -8,6 +8,7 @@ from lifecycle.evaluation import Evaluation
 from lifecycle.figures import bar_figure, interval_figure
 from lifecycle.registration import Candidate
 from lifecycle.report import Report, Section, Table, by_prefix, by_segment, metric_table
+from rag.stages import SKIPPED, STALE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 RETRIEVERS = ("lexical", "dense", "hybrid")
 # The metrics that stand beside a version where there is room for few.
 HEADLINE = ("hybrid.ndcg@10", "answer.span_f1")
+SYNTHETIC = (
+    "\n\nThe questions are synthetic: sentences of the documents with a third of their words left "
+    "out. They show whether the index finds again what is in it, not how people ask."
+)
 SEGMENT_METRICS = ("hybrid.ndcg@10", "hybrid.recall@5", "answer.span_f1")
 
 
@@ -28,11 +33,12 @@ def make_report(candidate: Candidate, judgement: Judgement) -> Report:
         decision=judgement.decision,
         facts=_facts(candidate, evaluation, judgement),
         sections=[
-            _retrieval(evaluation),
+            _retrieval(evaluation, bool(evaluation.facts.get("questions.synthetic"))),
             _answers(evaluation, judgement),
             *_segments(evaluation),
             _latency(evaluation),
             _worst(scores),
+            *_left_out(candidate),
             _code("Configuration", dict(candidate.params)),
             _code("Libraries", dict(manifest.libraries)),
         ],
@@ -57,12 +63,13 @@ def _facts(
     ]
 
 
-def _retrieval(evaluation: Evaluation) -> Section:
+def _retrieval(evaluation: Evaluation, synthetic: bool) -> Section:
+    made = SYNTHETIC if synthetic else ""
     series = by_prefix(evaluation, RETRIEVERS)
     return Section(
         "Retrieval",
         "How well the passages that answer are found, by BM25 alone, by vectors alone, and by both "
-        "fused. Each question counts once; unanswerable ones do not count here.",
+        "fused. Each question counts once; unanswerable ones do not count here." + made,
         table=metric_table(series),
         figure=interval_figure(series, "Retrieval metrics with their intervals"),
     )
@@ -127,6 +134,17 @@ def _worst(scores: "pd.DataFrame") -> Section:
         "Answerable questions whose passage was found worst, then those answered worst.",
         table=Table(shown, rows),
     )
+
+
+def _left_out(candidate: Candidate) -> list[Section]:
+    """Files that are not in the index, and questions that could not be asked, with the reason."""
+    skipped = json.loads((candidate.bundle.path / SKIPPED).read_text("utf-8"))
+    stale = json.loads((candidate.evaluated / STALE).read_text("utf-8"))
+    rows = [["file", one["uri"], one["reason"]] for one in skipped]
+    rows += [["question", name, reason] for name, reason in stale.items()]
+    if not rows:
+        return []
+    return [Section("Left out", table=Table(["what", "which", "why"], rows))]
 
 
 def _code(title: str, tree: dict[str, Any]) -> Section:

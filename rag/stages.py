@@ -33,6 +33,7 @@ EMBEDDER = "embedder.json"
 CHUNKS = "chunks.parquet"
 HOLDOUT = "questions.jsonl"
 SKIPPED = "skipped.json"
+STALE = "stale.json"
 # What an index needs to be loaded and asked elsewhere.
 LIBRARIES = ["faiss-cpu", "langchain-core", "langchain-openai", "numpy", "pyarrow", "pydantic"]
 LIBRARIES += ["PyStemmer", "PyYAML", "rank-bm25", "bm25s", "numba", "sentence-transformers"]
@@ -47,6 +48,13 @@ def inputs(config: RagConfig, use_case: Path) -> dict[str, str]:
     path = config.questions.path
     questions = hashlib.sha256((use_case / path).read_bytes()).hexdigest() if path else ""
     return {"content": digest(source_files(config.source, ROOT)), "questions": questions}
+
+
+def needs_hub(config: RagConfig) -> bool:
+    """Whether the configuration names a model that only the Hugging Face hub can give."""
+    from rag.embedder import is_hub_id
+
+    return is_hub_id(config.embedding.model)
 
 
 def source_files(source: SourceConfig, root: Path) -> Iterator[RawFile]:
@@ -154,6 +162,7 @@ def build_index(parts: Parts, name: str, use_case: str, config: RagConfig, out: 
     def fill(folder: Path) -> None:
         index.save(folder)
         take_along(parts.chunks, folder)
+        bundles.link_or_copy(parts.data / SKIPPED, folder / SKIPPED)
 
     return bundles.write(out, manifest, fill).manifest.bundle_id
 
@@ -167,7 +176,8 @@ def evaluate_bundle(
     predictor = predictor_of(bundles.open_bundle(bundle), device)
     asked = _questions(predictor, use_case, questions)
     write_text(out / HOLDOUT, "".join(q.model_dump_json() + "\n" for q in asked))
-    scores, facts = _score(predictor, asked)
+    scores, facts, stale = _score(predictor, asked)
+    write_text(out / STALE, json.dumps(stale, indent=1))
     scores.to_parquet(out / SCORES)
     evaluation = _evaluation(scores, facts, _holdout_id(out))
     write_text(out / EVALUATION, json.dumps(evaluation.to_dict(), indent=1))
@@ -189,7 +199,7 @@ def score_bundle(bundle: Path, evaluated: Path, cache: Path) -> "pd.DataFrame":
     path = cache / "scores" / f"{key}.parquet"
     if path.is_file():
         return pd.read_parquet(path)
-    scores, _ = _score(predictor_of(opened), load_questions(evaluated / HOLDOUT))
+    scores, *_ = _score(predictor_of(opened), load_questions(evaluated / HOLDOUT))
     write_bytes(path, scores.to_parquet())
     return scores
 
@@ -214,7 +224,8 @@ def _questions(
 
 def _score(
     predictor: "RagPredictor", questions: list["Question"]
-) -> tuple["pd.DataFrame", dict[str, float]]:
+) -> tuple["pd.DataFrame", dict[str, float], dict[str, str]]:
+    """Scores by question, facts, and why some questions could not be placed in the documents."""
     from rag.evaluate import evaluate
     from rag.health import health
     from rag.questions import locate
@@ -233,8 +244,9 @@ def _score(
         "index.misplaced_vectors": found.misplaced_share,
         "index.foreign_vectors": found.foreign_share,
         "questions.stale_share": len(located.stale) / max(1, len(questions)),
+        "questions.synthetic": sum(question.synthetic for question in questions),
     }
-    return scores, facts
+    return scores, facts, dict(located.stale)
 
 
 def _no_scores() -> "pd.DataFrame":

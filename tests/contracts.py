@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lifecycle.errors import InputError, InvalidDataError, UsageError
 from rag.config import RetrievalConfig
@@ -298,7 +300,7 @@ class WordEmbedder:
         for row, text in enumerate(texts):
             for word in [*tokenize(text)[: self.max_tokens], "always"]:
                 vectors[row] += self._direction(word)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return normalised(vectors)
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         return self.encode(texts)
@@ -308,7 +310,8 @@ class WordEmbedder:
 
     def _direction(self, word: str) -> Vectors:
         seed = [self.seed, crc32(word.encode("utf-8", "replace"))]
-        return np.random.default_rng(seed).standard_normal(self.dimension).astype(np.float32)
+        direction = np.random.default_rng(seed).standard_normal(self.dimension)
+        return np.asarray(direction, dtype=np.float32)
 
 
 @cache
@@ -318,8 +321,12 @@ def minilm() -> Embedder:
 
 
 def unit_vectors(count: int, dimension: int, seed: int = 0) -> Vectors:
-    vectors = np.random.default_rng(seed).standard_normal((count, dimension))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return normalised(np.random.default_rng(seed).standard_normal((count, dimension)))
+
+
+def normalised(vectors: NDArray[Any]) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / lengths, dtype=np.float32)
 
 
 def corpus(texts: Sequence[str] = TEXTS) -> tuple[list[Chunk], list[Document]]:

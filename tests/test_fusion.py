@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -27,6 +27,7 @@ both = pytest.mark.parametrize("fuse", [zscore, fuse_by_rank])
 
 @both
 class TestFusion:
+    @settings(deadline=None)
     @given(lexical=lists, dense=lists, weight=weights)
     def test_swapping_lists_and_shares_changes_nothing(
         self, fuse: Fuse, lexical: Scores, dense: Scores, weight: float
@@ -35,6 +36,7 @@ class TestFusion:
         other = fuse(dense, lexical, 1 - weight)
         np.testing.assert_allclose(one, other, atol=1e-5)
 
+    @settings(deadline=None)
     @given(
         lexical=lists,
         dense=lists,
@@ -51,9 +53,10 @@ class TestFusion:
         scale: float,
         shift: float,
     ) -> None:
-        moved = fuse((lexical * scale + shift).astype(np.float64), dense, weight)
+        moved = fuse(lexical * np.float32(scale) + np.float32(shift), dense, weight)
         np.testing.assert_allclose(moved, fuse(lexical, dense, weight), atol=2e-3)
 
+    @settings(deadline=None)
     @given(lexical=lists, dense=lists, weight=weights, data=st.data())
     def test_the_order_of_texts_does_not_count(
         self, fuse: Fuse, lexical: Scores, dense: Scores, weight: float, data: st.DataObject
@@ -65,6 +68,7 @@ class TestFusion:
             atol=1e-5,
         )
 
+    @settings(deadline=None)
     @given(lexical=lists, weight=weights, constant=values)
     def test_a_list_that_tells_nothing_apart_leaves_the_other_in_charge(
         self, fuse: Fuse, lexical: Scores, weight: float, constant: float
@@ -74,6 +78,7 @@ class TestFusion:
         assert np.isfinite(fused).all()
         np.testing.assert_allclose(fused - fused[0], fuse(lexical, alike * 0, weight) - fused[0])
 
+    @settings(deadline=None)
     @given(lexical=lists, dense=lists)
     def test_a_full_share_gives_that_list_alone(
         self, fuse: Fuse, lexical: Scores, dense: Scores
@@ -92,6 +97,7 @@ class TestFusion:
         assert fuse(lexical, dense, 0.5).argmax() == 1
 
 
+@settings(deadline=None)
 @given(scores=lists)
 def test_standardised_scores_have_mean_0_and_deviation_1_or_are_all_0(scores: Scores) -> None:
     found = standardise(scores)
@@ -107,7 +113,7 @@ def test_zscore_keeps_how_far_a_text_stands_out_and_ranks_do_not() -> None:
     lexical = np.array([30, 0, 0, 0, 0], dtype=np.float32)
     dense = np.array([0.30, 0.33, 0.32, 0.31, 0.29], dtype=np.float32)
     assert zscore(lexical, dense, 0.5).argmax() == 0
-    assert zscore(lexical / 1000, dense, 0.5).argmax() == 0
+    assert zscore(lexical / np.float32(1000), dense, 0.5).argmax() == 0
 
 
 def test_texts_without_a_common_term_do_not_count_as_found_by_rank() -> None:

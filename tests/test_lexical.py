@@ -151,6 +151,7 @@ def test_text_is_cut_into_terms(text: str, terms: list[str]) -> None:
     assert tokenize(text) == terms
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_terms_of_two_texts_are_those_of_each(one: str, other: str) -> None:
     together = tokenize(f"{one} \n {other}", keep_stopwords=True)
@@ -158,6 +159,7 @@ def test_terms_of_two_texts_are_those_of_each(one: str, other: str) -> None:
     assert together == apart
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_terms_are_short_words_without_space_and_stopwords_only_go(text: str) -> None:
     terms = tokenize(text, keep_stopwords=True)
@@ -166,6 +168,7 @@ def test_terms_are_short_words_without_space_and_stopwords_only_go(text: str) ->
     assert set(tokenize(text)) <= set(terms)
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"[a-z]{2,8}(_[a-z]{2,8}){1,3}", fullmatch=True))
 def test_every_spelling_of_an_identifier_has_the_same_joined_term(name: str) -> None:
     camel = "".join(part.capitalize() for part in name.split("_"))

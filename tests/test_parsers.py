@@ -395,6 +395,18 @@ def test_pdf_gives_text_pages_and_sections_of_its_outline() -> None:
         assert block.line == 1 + document.text.count("\n", 0, block.start)
 
 
+@pytest.mark.parametrize(
+    ("stated", "title"),
+    [("Operating guide", "Operating guide"), ("Microsoft Word - g.docx", "a.pdf"), (" ", "a.pdf")],
+)
+def test_pdf_title_is_the_one_it_states_unless_that_is_a_file_name(stated: str, title: str) -> None:
+    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(pdf(["text"]))))
+    writer.add_metadata({"/Title": stated})
+    buffer = io.BytesIO()
+    writer.write(buffer)
+    assert parse(RawFile("a.pdf", buffer.getvalue())).title == title
+
+
 def test_pdf_by_matplotlib_is_read() -> None:
     from matplotlib.figure import Figure
 

@@ -44,6 +44,11 @@ def run(home: Path, *more: str) -> int:
     return main([*words(home), *more])
 
 
+def from_cache(out: str) -> set[str]:
+    found = re.search(r"from cache, nothing changed: (.*)", out)
+    return set(found[1].split(", ")) if found else set()
+
+
 def tracker() -> Tracker:
     state = State.from_env()
     return tracker_of(load_stack("local", state), state)
@@ -80,7 +85,7 @@ def test_a_rerun_is_served_from_cache_and_says_so(
 ) -> None:
     assert run(home) == 0
     out, _ = capfd.readouterr()
-    assert "from cache, nothing changed: load, validate, version, prepare, index, evaluate" in out
+    assert from_cache(out) == {"load", "validate", "version", "prepare", "index", "evaluate"}
     assert "Nothing changed: notes version 1 is this same model" in out
     assert len(tracker().versions("notes")) == 1
 
@@ -193,9 +198,7 @@ def test_an_edited_function_invalidates_what_depends_on_it(
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    cached = re.search(r"from cache, nothing changed: (.*)", done.stdout)
-    assert cached is not None
-    assert cached[1].split(", ") == ["load", "validate", "version", "prepare"]
+    assert from_cache(done.stdout) == {"load", "validate", "version", "prepare"}
     assert "✓ evaluate" in done.stderr
 
 

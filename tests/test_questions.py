@@ -1,6 +1,7 @@
 """Golden questions, where their quotes stand, and questions made of the documents."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,7 @@ class TestLocate:
         if not text[start:end].strip():
             return
         cuts = sorted({0, len(text), *data.draw(st.lists(st.integers(0, len(text))))})
-        chunks = pieces("a.txt", text, *zip(cuts, cuts[1:], strict=False))
+        chunks = pieces("a.txt", text, *pairwise(cuts))
         found = locate([asking(text[start:end])], chunks)
         assert found.relevant["q"]
 
@@ -175,3 +176,14 @@ class TestSyntheticQuestions:
     def test_makes_nothing_of_nothing(self) -> None:
         assert synthetic_questions([], 5) == []
         assert synthetic_questions(pieces("a.txt", "--- ***", (0, 7)), 5) == []
+
+
+def test_a_passage_that_stands_in_two_documents_answers_in_both() -> None:
+    quote = "Green tea should steep for three minutes in water of eighty degrees."
+    texts = {
+        "a.txt": f"Tea. {quote}",
+        "b.txt": "Copied:\n" + quote.replace("three ", "three\n"),
+        "c.txt": "Green tea is green.",
+    }
+    chunks = [one for uri, text in texts.items() for one in pieces(uri, text, (0, len(text)))]
+    assert locate([asking(quote)], chunks).relevant["q"] == {"a.txt-0", "b.txt-0"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -108,6 +108,7 @@ def test_a_search_by_words_imports_neither_torch_nor_numba(tmp_path: Path) -> No
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
 
 
+@settings(deadline=None)
 @given(
     scores=arrays(np.float32, st.integers(0, 30), elements=st.sampled_from([0.0, 0.5, 1.0, 2.0])),
     k=st.integers(1, 40),

@@ -106,6 +106,20 @@ def test_make_starts_from_nothing_after_an_install_that_was_cut_short(project: P
     assert not (project / ".venv/.unfinished").exists()
 
 
+def test_make_leaves_an_install_alone_that_is_under_way(project: Path) -> None:
+    _make(project, "rag")
+    unfinished = project / ".venv/.unfinished"
+    unfinished.write_text(f"{os.getpid()}\n")
+    (project / ".venv/.requirements.txt").unlink()
+
+    done = _make(project, "rag")
+    unfinished.unlink()
+
+    assert done.returncode != 0
+    assert f"Process {os.getpid()} is installing into .venv" in done.stderr
+    assert (project / ".venv/bin/python").exists()
+
+
 def test_make_asks_for_a_newer_python_by_name(project: Path) -> None:
     old = project / "old-python"
     old.write_text("#!/bin/sh\nexit 1\n")

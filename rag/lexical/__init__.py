@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifecycle.errors import BundleError
-from rag.lexical.tokenize import TOKENIZER, query_terms, tokenize
-
-__all__ = ["Lexical", "build_lexical", "load_lexical", "query_terms", "tokenize"]
+from rag.lexical import tokenize
 
 EngineName = Literal["auto", "rank-bm25", "bm25s"]
 Scores = NDArray[np.float32]
@@ -50,13 +48,13 @@ class Lexical(Protocol):
 
 
 def build_lexical(
-    texts: Sequence[str], *, k1: float = 1.2, b: float = 0.75, engine: EngineName = "auto"
+    texts: Sequence[str], *, k1: float = 0.9, b: float = 0.5, engine: EngineName = "auto"
 ) -> Lexical:
     """Index ``texts``; ``auto`` takes rank-bm25 up to 2,000 of them and bm25s beyond."""
     name = engine
     if engine == "auto":
         name = "rank-bm25" if len(texts) <= LARGEST_FOR_RANK_BM25 else "bm25s"
-    documents = (tokenize(text, keep_stopwords=True) for text in texts)
+    documents = (tokenize.tokenize(text, keep_stopwords=True) for text in texts)
     if name == "rank-bm25":
         from rag.lexical.rank_bm25 import RankBM25
 
@@ -69,7 +67,7 @@ def build_lexical(
 def save_lexical(lexical: Lexical, folder: Path) -> None:
     """Write ``lexical`` into ``folder``; the same texts give the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"engine": lexical.engine, "tokenizer": TOKENIZER, "texts": len(lexical)}
+    settings = {"engine": lexical.engine, "tokenizer": tokenize.TOKENIZER, "texts": len(lexical)}
     (folder / _SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
     lexical.save(folder)
 
@@ -78,10 +76,10 @@ def load_lexical(folder: Path) -> Lexical:
     """The index in ``folder``. Raises BundleError where it is damaged or of other code."""
     try:
         settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-        if settings["tokenizer"] != TOKENIZER:
+        if settings["tokenizer"] != tokenize.TOKENIZER:
             raise BundleError(
                 f"the BM25 index was made by tokenizer {settings['tokenizer']!r}, "
-                f"this version has {TOKENIZER!r}.",
+                f"this version has {tokenize.TOKENIZER!r}.",
                 "Run the pipeline again to rebuild the index.",
             )
         lexical = _load_engine(settings["engine"], folder)
@@ -99,7 +97,7 @@ def known_terms(
 
     ``frequency``: in how many texts a term stands.
     """
-    terms = [term for term in query_terms(question) if term in vocabulary]
+    terms = [term for term in tokenize.query_terms(question) if term in vocabulary]
     distinct = Counter(terms)
     if len(distinct) <= MAX_QUERY_TERMS:
         return terms

@@ -20,9 +20,7 @@ MEDIA = "text/html"
 SUFFIXES = (".html", ".htm", ".xhtml")
 
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
-_SKIPPED = re.compile(
-    "script|style|noscript|template|nav|footer|svg|iframe|object|canvas|button|select|dialog|title"
-)
+_SKIPPED = re.compile("script|style|noscript|template|nav|footer|svg|iframe|button|select|title")
 _SKIPPED_ROLES = frozenset({"navigation", "contentinfo", "search", "banner"})
 _HEADING = re.compile("h[1-6]")
 _BLOCK = re.compile(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MEDIA = "application/pdf"
 SUFFIXES = (".pdf",)
 
+_FILE_NAME = re.compile(r"\.\w{2,5}$|^untitled|^microsoft \w+ - |^\(.*\)$", re.I)
 # Beside its own errors, pypdf lets these through for damaged files (seen by altering bytes).
 _DAMAGE = (
     *(AssertionError, AttributeError, LookupError, OverflowError, RecursionError),
@@ -31,7 +32,7 @@ _DAMAGE = (
 
 def parse(data: bytes) -> Parsed:
     """Blocks: the text of each page, cut at the headings that the outline names on it."""
-    pages, outline = _read(data)
+    pages, outline, title = _read(data)
     if not any(page.strip() for page in pages):
         raise SourceError("holds no text (scanned pages?).")
     blocks: list[Block] = []
@@ -50,13 +51,13 @@ def parse(data: bytes) -> Parsed:
             )
         offset += len(page) + 2
         line += len(lines) + 1
-    return Parsed("\n\n".join(pages), tuple(blocks), first_heading(blocks))
+    return Parsed("\n\n".join(pages), tuple(blocks), title or first_heading(blocks))
 
 
 _Outline = dict[int, list[tuple[int, str]]]  # page, from 1, to (level, title) of its entries
 
 
-def _read(data: bytes) -> tuple[list[str], _Outline]:
+def _read(data: bytes) -> tuple[list[str], _Outline, str]:
     from pypdf import PdfReader
     from pypdf.errors import DependencyError, DeprecationError, PyPdfError
 
@@ -66,9 +67,15 @@ def _read(data: bytes) -> tuple[list[str], _Outline]:
         if reader.is_encrypted and not reader.decrypt(""):
             raise SourceError("is encrypted: it needs a password.")
         pages = [_tidy(page.extract_text()) for page in reader.pages]
-        return pages, _outline(reader)
+        return pages, _outline(reader), _title(reader)
     except (PyPdfError, DependencyError, DeprecationError, *_DAMAGE) as error:
         raise SourceError(f"is no readable PDF ({one_line(str(error), 80)}).") from error
+
+
+def _title(reader: "PdfReader") -> str:
+    """The title that the file states, unless a program put a file name there."""
+    stated = one_line(str((reader.metadata and reader.metadata.title) or ""))
+    return "" if _FILE_NAME.search(stated) else stated
 
 
 def _tidy(page: str) -> str:
