@@ -120,30 +120,31 @@ class Collection:
 
 
 def encyclopaedia(embedder: Embedder) -> Collection:
-    """Articles of three paragraphs, each with questions: written for this project."""
-    lines = [line for line in ENCYCLOPAEDIA.read_text("utf-8").splitlines() if line]
-    articles: list[RawFile] = []
+    """36 paragraphs on 12 subjects with questions about each, written for this project.
+
+    Each paragraph is a document under the name of its subject, so that others on the same subject
+    remain where one is removed.
+    """
+    paragraphs: list[RawFile] = []
     questions: list[Question] = []
-    starts = [number for number, line in enumerate(lines) if line.startswith("# ")]
-    for first, end in zip(starts, [*starts[1:], len(lines)], strict=True):
-        uri = f"{lines[first][2:]}.md"
-        prose = [line for line in lines[first:end] if not line.startswith("? ")]
-        articles.append(RawFile(uri, "\n\n".join(prose).encode()))
-        questions += _asked(uri, lines[first + 1 : end], len(questions))
-    return Collection(load_documents(articles, 0.0).documents, questions, embedder)
+    subject = text = ""
+    for line in ENCYCLOPAEDIA.read_text("utf-8").splitlines():
+        if line.startswith("# "):
+            subject = line
+        elif line.startswith("? "):
+            questions.append(_asked(line, text, paragraphs[-1].uri, len(questions)))
+        elif line:
+            text = line
+            paragraphs.append(RawFile(f"{len(paragraphs)}.md", f"{subject}\n\n{text}\n".encode()))
+    return Collection(load_documents(paragraphs, 0.0).documents, questions, embedder)
 
 
-def _asked(uri: str, lines: Iterable[str], number: int) -> Iterator[Question]:
-    paragraph = ""
-    for line in lines:
-        if not line.startswith("? "):
-            paragraph = line
-            continue
-        asked, _, answer = line[2:].rpartition(" | ")
-        sentences = [paragraph[start:end] for start, end in sentence_spans(paragraph)]
-        quote = next((one for one in sentences if answer in one), paragraph)
-        yield Question(id=f"e{number}", question=asked, source=uri, quote=quote, answer=answer)
-        number += 1
+def _asked(line: str, text: str, uri: str, number: int) -> Question:
+    """``? question | answer`` about ``text``; the quote is the sentence with the answer."""
+    question, _, answer = line[2:].rpartition(" | ")
+    sentences = [text[start:end] for start, end in sentence_spans(text)]
+    quote = next((one for one in sentences if answer in one), text)
+    return Question(id=f"e{number}", question=question, source=uri, quote=quote, answer=answer)
 
 
 def handbook(embedder: Embedder, split: str) -> Collection:

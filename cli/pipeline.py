@@ -25,7 +25,7 @@ def main(options: argparse.Namespace) -> int:
     config = load_config(_tree(options), use_case.config_file(options.pipeline), options.set)
     stack = load_stack(options.stack, state)
     name = model_name(options.name or use_case.name)
-    stages = import_module(f"{options.pipeline}.stages")
+    stages = import_module(f"{options.pipeline}.stages.load")
     inputs = stages.inputs(config, use_case.folder)
     if stages.needs_hub(config):
         allow_hub()

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from importlib import import_module
 
 from cli.output import next_step, say
 from lifecycle.errors import UsageError
@@ -20,6 +21,7 @@ def main(options: argparse.Namespace) -> int:
     tracker = tracker_of(load_stack(options.stack, state), state)
     _refuse_taken_port(options.port)
     if options.zenml:
+        import_module("pipelines.runtime").start(state, load_stack(options.stack, state))
         return _serve("ZenML's dashboard", options.port, *_zenml(state, options.port))
     if tracker.uri.startswith("http"):
         say(f"This stack tracks on a server of its own: open {tracker.uri}")
@@ -32,7 +34,13 @@ def _mlflow(state: State, uri: str, port: int) -> tuple[list[str], dict[str, str
     state.mlflow_db.parent.mkdir(parents=True, exist_ok=True)
     command = ["-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
     store = ["--backend-store-uri", uri, "--default-artifact-root", str(state.mlflow_artifacts)]
-    return [*command, *store, "--workers", "1"], {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    quiet = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    environment = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+        "PYTHONWARNINGS": "ignore",
+    }
+    return [*command, *store, *quiet], environment
 
 
 def _zenml(state: State, port: int) -> tuple[list[str], dict[str, str]]:
@@ -45,6 +53,8 @@ def _zenml(state: State, port: int) -> tuple[list[str], dict[str, str]]:
         "ZENML_SERVER_AUTH_SCHEME": "NO_AUTH",
         "ZENML_SERVER_DEPLOYMENT_TYPE": "local",
         "ZENML_SERVER_AUTO_ACTIVATE": "true",
+        "ZENML_SERVER_DISPLAY_ANNOUNCEMENTS": "false",
+        "ZENML_SERVER_DISPLAY_UPDATES": "false",
     }
     app = "zenml.zen_server.zen_server_api:app"
     command = ["-m", "uvicorn", app, "--host", HOST, "--port", str(port), "--log-level", "warning"]

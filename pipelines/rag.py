@@ -9,6 +9,7 @@ from zenml.enums import ExecutionMode
 from lifecycle.usecases import UseCase
 from pipelines.runtime import Finished, finished, interruptions
 from rag.config import RagConfig
+from rag.stages.index import ANSWERS
 from steps import evaluate as evaluate_step
 from steps import gate as gate_step
 from steps import index as index_step
@@ -24,7 +25,7 @@ from steps.policy import settings
 @dataclass(frozen=True)
 class Request:
     """What to run: the model's ``name``, its use case, configuration, and the digests of its
-    inputs (see ``rag.stages.inputs``)."""
+    inputs (see ``rag.stages.load.inputs``)."""
 
     name: str
     use_case: UseCase
@@ -46,7 +47,7 @@ def rag(name: str, use_case: str, config: RagConfig, content: str, questions: st
     chunks = prepare_step.prepare_chunks.with_options(**settings("steps.prepare"))(
         data, config.chunking, config.embedding, config.resources
     )
-    bundle = index_step.index.with_options(**settings("steps.index"))(
+    bundle = index_step.index.with_options(**settings("steps.index", ANSWERS))(
         chunks, data, version, name, use_case, config
     )
     evaluation = evaluate_step.evaluate.with_options(**settings("steps.evaluate"))(

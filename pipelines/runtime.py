@@ -44,6 +44,9 @@ def start(state: State, stack: Stack) -> None:
     from zenml.client import Client
 
     client = Client()
+    if client.active_user.email_opted_in is None:
+        # Otherwise the dashboard opens with a form that asks for name and e-mail address.
+        client.update_user(client.active_user.id, updated_email_opt_in=False)
     register(client, stack)
     if client.active_stack_model.name != stack.name:
         client.activate_stack(stack.name)

@@ -8,7 +8,7 @@ from lifecycle.evaluation import Evaluation
 from lifecycle.figures import bar_figure, interval_figure
 from lifecycle.registration import Candidate
 from lifecycle.report import Report, Section, Table, by_prefix, by_segment, metric_table
-from rag.stages import SKIPPED, STALE
+from rag.stages.files import SKIPPED, STALE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from zenml import step
 from lifecycle import usecases
 from lifecycle.resources import Resources, device
 from rag.config import QuestionsConfig
-from rag.stages import evaluate_bundle
+from rag.stages.evaluate import evaluate_bundle
 from steps.artifacts import Folder, new_folder
 from steps.clock import clock
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from zenml import step
 
 from rag.config import RagConfig
-from rag.stages import Parts, build_index
+from rag.stages.index import Parts, build_index
 from steps.artifacts import Folder, new_folder
 from steps.clock import clock
 

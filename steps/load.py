@@ -6,7 +6,7 @@ from zenml import step
 
 from lifecycle.fingerprint import ROOT
 from rag.config import SourceConfig
-from rag.stages import load
+from rag.stages.load import load
 from steps.artifacts import Folder, new_folder
 from steps.clock import clock
 

@@ -7,7 +7,7 @@ from zenml import step
 from lifecycle.resources import Resources, device
 from lifecycle.state import State
 from rag.config import ChunkingConfig, EmbeddingConfig
-from rag.stages import prepare
+from rag.stages.prepare import prepare
 from steps.artifacts import Folder, new_folder
 from steps.clock import clock
 

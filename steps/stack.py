@@ -34,7 +34,7 @@ def scorer(bundle: Path, evaluation: Path) -> Scorer:
     kind = read_manifest(bundle).kind
 
     def score(other: Path) -> "pd.DataFrame":
-        scores: pd.DataFrame = method_module(kind, "stages").score_bundle(
+        scores: pd.DataFrame = method_module(kind, "stages.evaluate").score_bundle(
             other, evaluation, State.from_env().cache
         )
         return scores

@@ -20,7 +20,8 @@ def preload() -> None:
     import cli.ask
     import cli.environment
     import cli.pipeline
-    import rag.stages  # noqa: F401
+    import rag.stages.evaluate
+    import rag.stages.prepare  # noqa: F401
     from lifecycle.state import State
     from pipelines.runtime import environment
 

@@ -29,7 +29,8 @@ def test_help_imports_nothing_heavy_and_leaves_no_trace(command: str, tmp_path: 
     code = (
         "import sys\nfrom cli.main import main\n"
         f"try: main({[command, '--help'] if command else ['--help']!r})\n"
-        f"except SystemExit as stop: assert stop.code == 0\nprint(sorted({HEAVY!r} & set(sys.modules)))"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        f"print(sorted({HEAVY!r} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

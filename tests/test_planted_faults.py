@@ -13,9 +13,15 @@ from lifecycle.config import load_config
 from lifecycle.errors import BundleError, SourceError
 from lifecycle.fingerprint import ROOT
 from lifecycle.gate import Decision, decide
+from lifecycle.stages import TABLE
 from lifecycle.usecases import find
-from rag import stages
 from rag.config import RagConfig
+from rag.engines import take_along
+from rag.stages.evaluate import evaluate_bundle
+from rag.stages.files import CHUNKS, EMBEDDER, SKIPPED, VECTORS
+from rag.stages.index import Parts, build_index
+from rag.stages.load import load
+from rag.stages.prepare import prepare
 from rag.types import Vectors
 from tests.toys import write_notes
 
@@ -30,10 +36,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("data", "chunks", "version"):
         (folder / name).mkdir()
     config = configuration(folder)
-    stages.load(config.source, ROOT, folder / "data")
-    stages.prepare(
-        folder / "data", config.chunking, config.embedding, folder, "cpu", folder / "chunks"
-    )
+    load(config.source, ROOT, folder / "data")
+    prepare(folder / "data", config.chunking, config.embedding, folder, "cpu", folder / "chunks")
     (folder / "version" / "version.json").write_text('{"dataset": "notes", "id": "d1"}')
     return folder
 
@@ -47,19 +51,20 @@ def judged(prepared: Path, out: Path, spoil: Spoil) -> Decision:
     """Build an index from spoilt vectors, evaluate it and ask the gate."""
     chunks = out / "chunks"
     chunks.mkdir(parents=True)
-    for name in (stages.CHUNKS, stages.EMBEDDER):
+    for name in (CHUNKS, EMBEDDER):
         (chunks / name).write_bytes((prepared / "chunks" / name).read_bytes())
-    np.save(chunks / stages.VECTORS, spoil(np.load(prepared / "chunks" / stages.VECTORS)))
+    take_along(prepared / "chunks", chunks)
+    np.save(chunks / VECTORS, spoil(np.load(prepared / "chunks" / VECTORS)))
     return evaluated(prepared, chunks, prepared / "data", out)
 
 
 def evaluated(prepared: Path, chunks: Path, data: Path, out: Path) -> Decision:
     config = configuration(prepared)
-    parts = stages.Parts(data, prepared / "version", chunks)
-    stages.build_index(parts, "notes", "documents", config, out / "bundle")
+    parts = Parts(data, prepared / "version", chunks)
+    build_index(parts, "notes", "documents", config, out / "bundle")
     (out / "evaluation").mkdir()
     use_case = find("documents").folder
-    stages.evaluate_bundle(out / "bundle", use_case, config.questions, "cpu", out / "evaluation")
+    evaluate_bundle(out / "bundle", use_case, config.questions, "cpu", out / "evaluation")
     evaluation, scores = load_evaluation(out / "evaluation")
     return decide(config.gate.rules, evaluation, scores, None)
 
@@ -95,9 +100,9 @@ def test_an_index_that_says_it_is_of_another_embedder_does_not_load(
 ) -> None:
     chunks = tmp_path / "chunks"
     chunks.mkdir()
-    for name in (stages.CHUNKS, stages.VECTORS):
+    for name in (CHUNKS, VECTORS):
         (chunks / name).write_bytes((prepared / "chunks" / name).read_bytes())
-    (chunks / stages.EMBEDDER).write_text('{"name": "other@123"}')
+    (chunks / EMBEDDER).write_text('{"name": "other@123"}')
     with pytest.raises(BundleError, match="the index holds vectors of 'other@123'"):
         evaluated(prepared, chunks, prepared / "data", tmp_path)
 
@@ -108,11 +113,13 @@ def test_an_index_without_chunks_is_named(prepared: Path, tmp_path: Path) -> Non
     chunks, data = tmp_path / "chunks", tmp_path / "data"
     chunks.mkdir()
     data.mkdir()
-    empty = pq.read_table(prepared / "chunks" / stages.CHUNKS).slice(0, 0)
-    pq.write_table(empty, chunks / stages.CHUNKS)
-    pq.write_table(pq.read_table(prepared / "data" / stages.TABLE).slice(0, 0), data / stages.TABLE)
-    np.save(chunks / stages.VECTORS, np.zeros((0, 384), dtype=np.float32))
-    (chunks / stages.EMBEDDER).write_bytes((prepared / "chunks" / "embedder.json").read_bytes())
+    empty = pq.read_table(prepared / "chunks" / CHUNKS).slice(0, 0)
+    pq.write_table(empty, chunks / CHUNKS)
+    pq.write_table(pq.read_table(prepared / "data" / TABLE).slice(0, 0), data / TABLE)
+    np.save(chunks / VECTORS, np.zeros((0, 384), dtype=np.float32))
+    (chunks / EMBEDDER).write_bytes((prepared / "chunks" / EMBEDDER).read_bytes())
+    (data / SKIPPED).write_text("[]")
+    take_along(prepared / "chunks", chunks)
     decision = evaluated(prepared, chunks, data, tmp_path)
     assert "the index holds no chunks" in decision.reasons[0]
 
@@ -120,7 +127,7 @@ def test_an_index_without_chunks_is_named(prepared: Path, tmp_path: Path) -> Non
 def test_an_empty_folder_stops_before_an_index_is_made(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     with pytest.raises(SourceError, match="no files to read: the source is empty"):
-        stages.load(configuration(tmp_path).source, ROOT, tmp_path)
+        load(configuration(tmp_path).source, ROOT, tmp_path)
 
 
 def test_a_bundle_names_what_made_it(prepared: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The names that the trims replace are still there, and trimmed ZenML still runs (test_pipeline)."""
+"""The names that the trims replace are there; test_pipeline shows that trimmed ZenML runs."""
 
 from importlib.metadata import version
 
