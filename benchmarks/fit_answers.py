@@ -50,11 +50,15 @@ def sentence_weights(groups: Sequence[tuple[Floats, NDArray[np.bool_]]]) -> Floa
     return fitted
 
 
-def confidence_model(rows: Floats, answered: Floats, weight: Floats) -> tuple[Floats, float]:
+def confidence_model(
+    rows: Floats, answered: Floats, source: NDArray[np.int_]
+) -> tuple[Floats, float]:
+    """Weights and bias; ``rows`` (n, features), ``answered`` 0 or 1, ``source`` by number."""
     from sklearn.linear_model import LogisticRegression
 
     spread = rows.std(axis=0)
-    model = LogisticRegression(C=1.0).fit(rows / spread, answered, sample_weight=weight)
+    model = LogisticRegression(C=1.0)
+    model.fit(rows / spread, answered, sample_weight=balanced(answered, source))
     return model.coef_[0] / spread, float(model.intercept_[0])
 
 
@@ -85,10 +89,10 @@ def main() -> None:
         if case.answered
     ]
     weights = sentence_weights(groups)
-    best = [one.question[(one.sentence @ weights).argmax()] for one in found]
+    best = [one.best(one.sentence @ weights) for one in found]
     answered = np.array([float(case.answered) for _, case in cases])
     source = np.array([n for n, _ in cases])
-    confidence, bias = confidence_model(np.array(best), answered, balanced(answered, source))
+    confidence, bias = confidence_model(np.array(best), answered, source)
     print(f"{len(groups)} answered cases, {len(cases)} in all")
     print("SENTENCE_WEIGHTS", dict(zip(SENTENCE_FEATURES, weights.round(1), strict=True)))
     print("CONFIDENCE_WEIGHTS", dict(zip(CONFIDENCE_FEATURES, confidence.round(2), strict=True)))

@@ -10,7 +10,8 @@ from lifecycle.bundle import link_or_copy
 from rag.config import EmbeddingConfig
 from rag.embedder import Embedder, load_embedder, model_folder
 from rag.onnx_embedder import MANIFEST, MODEL, TOKENIZER, Export, OnnxEmbedder
-from rag.onnx_export import load_onnx_embedder, unsupported
+from rag.onnx_export import load_onnx_embedder
+from rag.onnx_support import unsupported
 
 EXPORT = "embedder"
 
