@@ -16,7 +16,8 @@ from rag.config import RetrievalConfig, SourceConfig
 from rag.documents import load_documents
 from rag.embedder import Embedder
 from rag.index import RagIndex
-from rag.questions import Question, load_questions, locate
+from rag.questions import Question, load_questions
+from rag.relevance import locate
 from rag.retriever import Retriever
 from rag.sentences import sentence_spans
 from rag.sources import collect

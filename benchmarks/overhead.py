@@ -2,8 +2,8 @@
 
     python benchmarks/overhead.py [--runs 3] [--json FILE]
 
-Runs the RAG pipeline on the handbook in fresh processes, every step executed (`--no-cache`) with
-vectors and databases warm, and once more in the same process. "Ours" is the time inside our own
+Runs the RAG pipeline on the guides in `docs/` in fresh processes, every step executed (`--no-cache`)
+with vectors and databases warm, and once more in the same process. "Ours" is the time inside our own
 functions, as each step measures it, their imports included; the rest is overhead: interpreter,
 imports, ZenML, output, exit.
 """
@@ -19,11 +19,13 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+WORDS = ["--pipeline", "rag", "--name", "overhead", "--no-cache"]
+WORDS += ["--set", 'source.paths=["docs"]', "--set", "questions.synthetic=20"]
 CHILD = """
 import json, sys, time
 from cli.main import main
 from steps.clock import LEDGER
-words = ["--pipeline", "rag", "--no-cache"]
+words = json.loads(sys.argv[2])
 main(words)
 first = sum(LEDGER.seconds.values())
 LEDGER.seconds.clear()
@@ -35,7 +37,7 @@ open(sys.argv[1], "w").write(json.dumps({"first": first, "second": second}))
 ONCE = """
 import json, sys
 from cli.main import main
-main(["--pipeline", "rag", "--no-cache"])
+main(json.loads(sys.argv[2]))
 from steps.clock import LEDGER
 open(sys.argv[1], "w").write(json.dumps(sum(LEDGER.seconds.values())))
 """
@@ -47,7 +49,7 @@ def child(code: str, home: str, out: Path) -> float:
     environment = os.environ | {"MLOPS_HOME": home, "PYTHONPATH": str(ROOT)}
     with open(os.devnull, "w") as nowhere:
         subprocess.run(
-            [sys.executable, "-c", code, str(out)],
+            [sys.executable, "-c", code, str(out), json.dumps(WORDS)],
             env=environment,
             cwd=ROOT,
             check=True,

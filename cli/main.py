@@ -21,6 +21,8 @@ COMMANDS: dict[str, Callable[[], parser.Parser]] = {
 def main(arguments: list[str]) -> int:
     """Run one command line; returns the exit code (see ``lifecycle.errors``)."""
     debug = "--debug" in arguments
+    # Importing a million objects that stay, the collector would look through them again and again.
+    gc.set_threshold(100_000, 50, 50)
     try:
         return _run(arguments)
     except MLOpsError as error:

@@ -40,12 +40,12 @@ def evaluate(
 ) -> tuple["pd.DataFrame", dict[str, float]]:
     """Scores by question id, and facts about the whole run.
 
-    ``relevant``: chunk ids by question, as ``locate`` finds them; an answerable question without
-    an entry is left out, as nobody knows what would be right. The columns METRICS are NaN where a
-    measure does not apply, so that a column's mean over the rest is the metric; ``topic`` and
+    ``relevant``: chunk ids by question, as ``rag.relevance`` finds them; an answerable question
+    without an entry is left out, as nobody knows what would be right. The columns METRICS are NaN
+    where a measure does not apply, so that the mean of the rest is the metric; ``topic`` and
     ``answerable`` are segments; ``latency.*`` is in milliseconds; ``question``, ``answer``,
-    ``expected``, ``source``, ``cited`` and ``top_sources`` are for people. Facts: ``questions.asked``,
-    ``questions.left_out`` and the latencies' percentiles, ``latency.ask_p95_ms``.
+    ``expected``, ``source``, ``cited`` and ``top_sources`` are for people. Facts:
+    ``questions.asked``, ``questions.left_out`` and percentiles such as ``latency.ask_p95_ms``.
 
     Raises DataError where no question is left.
     """

@@ -7,7 +7,6 @@ the vector of a text depends on that text alone, bit for bit: int8 activations a
 range of all that is computed together, which in a batch would be the neighbours' range too.
 """
 
-import hashlib
 import json
 import os
 import threading
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lifecycle.bundle import sha256
 from lifecycle.errors import BundleError
 from rag.tokens import TokenCounter
 from rag.types import Vectors
@@ -198,15 +198,6 @@ def cores() -> int:
     physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     allowed = getattr(os, "sched_getaffinity", None)
     return min(physical, len(allowed(0))) if allowed else physical
-
-
-def sha256(path: Path) -> str:
-    """Raises BundleError where ``path`` cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _start(path: Path) -> "InferenceSession":

@@ -12,8 +12,10 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,25 +87,25 @@ def exported(model: Path, name: str, cache: Path, precision: Precision = "int8")
     """
     whole = embedder_name(name, precision)
     dest = cache / re.sub(r"[^A-Za-z0-9@.-]+", "-", whole)
-    if dest.is_dir() and (known := _intact(dest)):
-        return known
+    with suppress(BundleError):
+        return Export.open(dest)
     with lock(dest.with_name(f"{dest.name}.lock")):
-        if dest.is_dir():
-            if known := _intact(dest):
-                return known
-            with storage_errors(dest):
-                shutil.rmtree(dest)
-        with working(f"exporting {name} to ONNX, once"), directory(dest) as folder:
-            _write(model, folder, whole, precision)
+        _drop_altered(dest)
+        if not dest.is_dir():
+            with working(f"exporting {name} to ONNX, once"), directory(dest) as folder:
+                _write(model, folder, whole, precision)
     return Export.open(dest)
 
 
-def _intact(folder: Path) -> Export | None:
+def _drop_altered(folder: Path) -> None:
+    if not folder.is_dir():
+        return
     try:
-        return Export.open(folder)
+        Export.open(folder)
     except BundleError as error:
-        _log.warning("%s The ONNX export is made again.", error)
-        return None
+        _log.warning("%s The ONNX export is made again.", error.problem)
+        with storage_errors(folder):
+            shutil.rmtree(folder)
 
 
 def _write(model: Path, folder: Path, name: str, precision: Precision) -> None:
@@ -113,16 +115,7 @@ def _write(model: Path, folder: Path, name: str, precision: Precision) -> None:
         _export(reference, folder / MODEL)
         if precision == "int8":
             _quantise(folder / MODEL)
-    draft = Export(
-        folder=folder,
-        name=name,
-        precision=precision,
-        dimension=reference.get_embedding_dimension() or 0,
-        max_tokens=reference.max_seq_length or _LONGEST,
-        prompts=_prompts(reference),
-        agreement=None,
-        made_with=_versions(),
-    )
+    draft = _described(reference, folder, name, precision)
     agreement = _agreement(reference, draft)
     if not agreement.mean >= LEAST_AGREEMENT[precision]:
         raise ConfigError(
@@ -130,8 +123,22 @@ def _write(model: Path, folder: Path, name: str, precision: Precision) -> None:
             f"{agreement.texts} texts, at least {LEAST_AGREEMENT[precision]} is wanted.",
             _WAY_OUT,
         )
-    final = Export(**{**vars(draft), "agreement": agreement})
-    (folder / MANIFEST).write_text(final.manifest(), "utf-8")
+    (folder / MANIFEST).write_text(replace(draft, agreement=agreement).manifest(), "utf-8")
+
+
+def _described(
+    reference: "SentenceTransformer", folder: Path, name: str, precision: Precision
+) -> Export:
+    return Export(
+        folder=folder,
+        name=name,
+        precision=precision,
+        dimension=reference.get_embedding_dimension() or 0,
+        max_tokens=reference.max_seq_length or _LONGEST,
+        prompts=_prompts(reference),
+        agreement=None,
+        made_with={lib: version(lib) for lib in ("torch", "transformers", "onnxruntime")},
+    )
 
 
 def _load(model: Path) -> "SentenceTransformer":
@@ -230,12 +237,6 @@ def _prompts(reference: "SentenceTransformer") -> dict[str, str]:
     prompts = reference.prompts
     default = prompts.get(reference.default_prompt_name or "")
     return {kind: prompts.get(kind, default) or "" for kind in ("document", "query")}
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("torch", "transformers", "onnxruntime")}
 
 
 @contextmanager

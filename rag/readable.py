@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from lifecycle.errors import SourceError
 from rag.parsers import markdown, rst
 from rag.parsers.layout import is_code
 from rag.sentences import Break, breaks
-from rag.types import Block, Chunk
+from rag.types import Chunk
 
 MOST_CODE_LINES = 15
 MOST_LIST_WORDS = 50
@@ -89,19 +90,22 @@ def _pieces(text: str, suffix: str) -> Iterator[_Piece]:
 
 
 def _blocks(text: str, suffix: str) -> Iterator[tuple[str, str]]:
-    if suffix in markdown.SUFFIXES:
-        yield from _parsed(text, markdown.parse(text.encode()).blocks)
-    elif suffix in rst.SUFFIXES:
-        yield from _parsed(text, rst.parse(text.encode()).blocks)
-    else:
-        for paragraph in re.split(r"\n[^\S\n]*\n", text):
-            lines = [line for line in paragraph.split("\n") if line.strip()]
-            indented = bool(lines) and all(line.startswith(("  ", "\t")) for line in lines)
-            yield ("code" if indented and is_code(lines, False) else "text"), paragraph
+    """Kind and text of each block, by the grammar of the source's format where it has one."""
+    parser = next((one for one in (markdown, rst) if suffix in one.SUFFIXES), None)
+    try:
+        parsed = parser.parse(text.encode()) if parser else None
+    except SourceError:  # as a file of its own, this piece would be taken for no text
+        parsed = None
+    if parsed is None:
+        return _paragraphs(text)
+    return ((block.kind, parsed.text[block.start : block.end]) for block in parsed.blocks)
 
 
-def _parsed(text: str, blocks: Sequence[Block]) -> Iterator[tuple[str, str]]:
-    return ((block.kind, text[block.start : block.end]) for block in blocks)
+def _paragraphs(text: str) -> Iterator[tuple[str, str]]:
+    for paragraph in re.split(r"\n[^\S\n]*\n", text):
+        lines = [line for line in paragraph.split("\n") if line.strip()]
+        indented = bool(lines) and all(line.startswith(("  ", "\t")) for line in lines)
+        yield ("code" if indented and is_code(lines, False) else "text"), paragraph
 
 
 def _sentences(body: str, suffix: str) -> Iterator[_Piece]:

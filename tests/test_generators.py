@@ -1,9 +1,12 @@
 """What every generator promises, and what the extractive one makes of real text."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag.answers import ABSTENTION, CitationReader, is_abstention
 from rag.config import GenerationConfig
@@ -13,6 +16,7 @@ from rag.generators.extractive import ExtractiveGenerator, choose
 from rag.readable import units
 from rag.types import Answer, Chunk, Passage
 from tests import corpus
+from tests.texts import LINES
 
 ASKED = {
     "Why are there no locks in the Suez Canal?": "canal.md",
@@ -178,6 +182,22 @@ class TestCitationReader:
         assert reader.feed(text) + reader.flush() == "Yes [1]. So [2], not. `rows[3]`, rows[0]."
         assert reader.numbers == [1, 2]
 
+    @given(
+        st.lists(st.sampled_from(["[1]", "[", "]", "7", ",", " ", "`", "```", "a", "\n", "[9]"])),
+        st.data(),
+    )
+    def test_reads_the_same_however_the_text_is_cut(
+        self, tokens: list[str], data: st.DataObject
+    ) -> None:
+        text = "".join(tokens)
+        whole, cut = CitationReader(3), CitationReader(3)
+        expected = whole.feed(text) + whole.flush()
+        ends = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+        pieces = [text[a:b] for a, b in pairwise([0, *ends, len(text)])]
+        assert "".join(map(cut.feed, pieces)) + cut.flush() == expected
+        assert cut.numbers == whole.numbers
+        assert set(cut.numbers) <= {1, 2, 3}
+
     def test_a_backtick_left_open_hides_no_citation_of_the_next_line(self) -> None:
         reader = CitationReader(2)
         reader.feed("an open ` here [1]\nand then [2]")
@@ -244,6 +264,18 @@ class TestReadableUnits:
         (unit,) = units(chunk("a.md", f"Do this:\n\n```python\n{code}```\n"))
         assert unit.text.startswith("Do this:\n```\ncall_0()\n")
         assert unit.text.endswith("call_14()\n…\n```")
+
+    @given(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+        | st.lists(st.sampled_from(LINES), max_size=20).map("\n".join),
+        st.sampled_from(["a.md", "a.rst", "a.txt", "a.html", "python:a.rst"]),
+    )
+    def test_any_text_gives_units_of_its_own_words(self, text: str, uri: str) -> None:
+        found = units(chunk(uri, text))
+        assert bool(found) == bool(text.strip())
+        assert all(unit.text.strip() for unit in found)
+        letters = set(re.findall(r"[^\W_]", text))
+        assert all(set(re.findall(r"[^\W_]", unit.text)) <= letters for unit in found)
 
     @pytest.mark.parametrize("text", ["# Only a title", "x", "```\n```"])
     def test_a_chunk_with_any_text_has_a_unit(self, text: str) -> None:

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle.errors import InvalidDataError, SourceError
-from rag.questions import Question, load_questions, locate, synthetic_questions
+from rag.known_items import synthetic_questions
+from rag.questions import Question, load_questions
+from rag.relevance import locate
 from rag.types import Chunk
 from tests.corpus import FILES, chunks_of
 
@@ -172,6 +174,21 @@ class TestSyntheticQuestions:
         (made,) = synthetic_questions(chunks, 5)
         assert made.question.strip()
         assert locate([made], chunks).relevant == {"known-0001": {"a.txt-0"}}
+
+    def test_asks_for_what_stands_once_and_only_else_for_what_is_repeated(self) -> None:
+        often, once = "The same line of seven words again.", "But this line here comes only once."
+        text = " ".join([often, once, often])
+        chunks = pieces("a.txt", text, (0, 35), (36, 71), (72, 107))
+        assert {one.quote for one in synthetic_questions(chunks, 5)} == {once}
+        assert {one.quote for one in synthetic_questions([chunks[0], chunks[2]], 5)} == {often}
+
+    def test_a_huge_repetitive_document_is_no_burden(self) -> None:
+        line = "The same line of seven words again.\n"
+        count = 20_000
+        spans = [(n * len(line), (n + 1) * len(line)) for n in range(count)]
+        chunks = pieces("a.txt", line * count, *spans)
+        (made,) = synthetic_questions(chunks, 5)
+        assert len(locate([made], chunks).relevant[made.id]) == count
 
     def test_makes_nothing_of_nothing(self) -> None:
         assert synthetic_questions([], 5) == []

@@ -60,7 +60,8 @@ def score_bundle(bundle: Path, evaluated: Path, cache: Path) -> "pd.DataFrame":
 def _questions(
     predictor: "RagPredictor", use_case: Path, config: QuestionsConfig
 ) -> list["Question"]:
-    from rag.questions import load_questions, synthetic_questions
+    from rag.known_items import synthetic_questions
+    from rag.questions import load_questions
 
     if config.path:
         golden = load_questions(use_case / config.path)
@@ -81,7 +82,7 @@ def _score(
     """Scores by question, facts, and why some questions could not be placed in the documents."""
     from rag.evaluate import evaluate
     from rag.health import health
-    from rag.questions import locate
+    from rag.relevance import locate
 
     index, embedder = predictor.retriever.index, predictor.retriever.embedder
     located = locate(questions, index.chunks())
