@@ -1,6 +1,7 @@
 """The measures against worked examples, and the bounds they keep whatever they are given."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -49,7 +50,9 @@ def test_reciprocal_rank_looks_at_the_first_relevant_chunk_only() -> None:
     "measure",
     [lambda r, g: ndcg_at_k(r, g, 10), lambda r, g: recall_at_k(r, g, 5), reciprocal_rank],
 )
-def test_ranking_measures_do_not_apply_where_nothing_is_relevant(measure) -> None:  # type: ignore[no-untyped-def]
+def test_ranking_measures_do_not_apply_where_nothing_is_relevant(
+    measure: Callable[[list[str], set[str]], float],
+) -> None:
     assert math.isnan(measure(["a"], set()))
 
 
