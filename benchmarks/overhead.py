@@ -3,9 +3,9 @@
     python benchmarks/overhead.py [--runs 3] [--json FILE]
 
 Runs the RAG pipeline on the guides in `docs/` in fresh processes, every step executed
-(`--no-cache`) with vectors and databases warm, and once more in the same process. "Ours" is the time inside our own
-functions, as each step measures it, their imports included; the rest is overhead: interpreter,
-imports, ZenML, output, exit.
+(`--no-cache`) with vectors and databases warm, and once more in the same process. "Ours" is the
+time inside our own functions, as each step measures it, their imports included; the rest is
+overhead: interpreter, imports, ZenML, output, exit.
 """
 
 import argparse
