@@ -29,6 +29,7 @@ _ABBREVIATION = re.compile(
 )
 _BEFORE_NUMBER = re.compile(r"\b(?:no|nr|fig|figs|eq|sec|sect|ch|vol|pp?|art|tab|ver|v)\.$", re.I)
 _NUMBERING = re.compile(r"(?:^|\n)\s*\(?\d{1,3}\.$")
+_CODE_LINE = 240  # characters of a line in which an open backtick is looked for
 _LOOK_BACK = 12  # characters; the longest abbreviation and what stands before it
 
 
@@ -60,10 +61,10 @@ def _kind(text: str, stop: int, following: int) -> Break:
 
 
 def _goes_on(text: str, start: int, match: re.Match[str]) -> bool:
-    """Whether the sentence goes on behind the point: before a small letter, after
-    abbreviations, initials and the numbers of a list."""
+    """Whether the sentence goes on behind the point: before a small letter, inside of inline code,
+    after abbreviations, initials and the numbers of a list."""
     following = text[match.end()]
-    if following.islower():
+    if following.islower() or _in_code(text, start, match.start()):
         return True
     if text[match.start() : match.end("point")] != ".":
         return False
@@ -71,6 +72,15 @@ def _goes_on(text: str, start: int, match: re.Match[str]) -> bool:
     if following.isdigit() and _BEFORE_NUMBER.search(before):
         return True
     return bool(_ABBREVIATION.search(before) or _NUMBERING.search(before))
+
+
+def _in_code(text: str, start: int, position: int) -> bool:
+    """Whether a backtick stands open before ``position`` in its line; long lines are not read."""
+    reach = max(start, position - _CODE_LINE)
+    line = text.rfind("\n", reach, position)
+    if line < 0 and reach > start:
+        return False
+    return text.count("`", max(line, reach), position) % 2 == 1
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:

@@ -66,3 +66,12 @@ def test_sentences_hold_all_that_is_not_blank_in_order(text: str) -> None:
 def test_time_grows_with_length_whatever_the_text(piece: str) -> None:
     text = piece * (300_000 // len(piece))
     assert sum(1 for _ in breaks(text, 0, len(text))) <= len(text)
+
+
+def test_inline_code_is_not_cut() -> None:
+    text = 'Try `run.py ask "..." --version 4` for that. `models` lists it. Done.'
+    assert [text[a:b] for a, b in sentence_spans(text)] == [
+        'Try `run.py ask "..." --version 4` for that.',
+        "`models` lists it.",
+        "Done.",
+    ]
