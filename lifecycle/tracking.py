@@ -122,8 +122,14 @@ class Tracker:
 
     def names(self) -> list[str]:
         """Every registered model, sorted."""
+        found: list[str] = []
+        token = None
         with _errors():
-            return sorted(model.name for model in self._client.search_registered_models())
+            while token is None or token:
+                page = self._client.search_registered_models(page_token=token)
+                found += [model.name for model in page]
+                token = page.token or ""
+        return sorted(found)
 
     def versions(self, name: str) -> list[Version]:
         """Versions of ``name``, oldest first. Raises RegistryError for an unknown name."""
