@@ -36,9 +36,6 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 141
-    finally:
-        # What is still alive now dies with the process; collecting it at exit takes a second.
-        gc.freeze()
 
 
 def _run(arguments: list[str]) -> int:
