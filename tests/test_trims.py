@@ -1,6 +1,7 @@
 """The names that the trims replace are there; test_pipeline shows that trimmed ZenML runs."""
 
 from importlib.metadata import version
+from pathlib import Path
 
 from pipelines import trims
 
@@ -20,3 +21,14 @@ def test_the_replaced_names_exist_and_are_replaced_once() -> None:
     assert source_utils._get_package_for_module("duckdb.sql") == "duckdb"
     assert IntegrationRegistry.activate_integrations is trims._nothing
     IntegrationRegistry().activate_integrations()
+
+
+def test_only_zenmls_own_database_writes_ahead(tmp_path: Path) -> None:
+    from sqlalchemy import create_engine, text
+
+    trims.apply()
+    modes = {}
+    for name in ("zenml.db", "mlflow.db"):
+        with create_engine(f"sqlite:///{tmp_path / name}").connect() as connection:
+            modes[name] = connection.execute(text("PRAGMA journal_mode")).scalar()
+    assert modes == {"zenml.db": "wal", "mlflow.db": "delete"}
