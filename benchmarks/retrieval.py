@@ -23,7 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.retrieval_systems import SYSTEMS, Collection, Material, Search
+from benchmarks.retrieval_systems import SYSTEMS, Collection, Material, Search, import_libraries
 from lifecycle.bootstrap import bootstrap_mean
 from lifecycle.progress import track
 from rag.config import EmbeddingConfig
@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="default: a temporary folder")
     given = parser.parse_args()
+    import_libraries()
     with tempfile.TemporaryDirectory() as temporary:
         embedder = embedder_in(given.cache or Path(temporary))
         collections: dict[str, dict[str, Figures]] = {}

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,16 @@ DEPTH = 100
 """Documents that a search gives, as far as its system's settings let it."""
 
 RRF_CONSTANT = 60
+_LIBRARIES = (
+    "bm25s",
+    "faiss",
+    "langchain_classic.retrievers",
+    "langchain_community.retrievers.bm25",
+    "langchain_community.vectorstores.faiss",
+    "numba",
+    "rank_bm25",
+    "Stemmer",
+)
 _WORD = re.compile(r"\w+")
 
 Search = Callable[[str], list[str]]
@@ -150,17 +161,17 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def stems() -> Callable[[str], list[str]]:
-    """Lowercased words without English stopwords, stemmed by Snowball."""
+def stemmed_bm25(material: Material) -> Search:
+    """`rank_bm25` over lowercased words without English stopwords, stemmed by Snowball."""
     import Stemmer
 
     stemmer = Stemmer.Stemmer("english")
 
-    def tokenize(text: str) -> list[str]:
+    def stems(text: str) -> list[str]:
         stemmed: list[str] = stemmer.stemWords([w for w in words(text) if w not in STOPWORDS])
         return stemmed
 
-    return tokenize
+    return rank_bm25(stems)(material)
 
 
 def bm25s(material: Material) -> Search:
@@ -239,7 +250,7 @@ def langchain(k: int | None) -> Callable[[Material], Search]:
 
 SYSTEMS: dict[str, Callable[[Material], Search]] = {
     "rank-bm25 words": rank_bm25(words),
-    "rank-bm25 stemmed": lambda material: rank_bm25(stems())(material),
+    "rank-bm25 stemmed": stemmed_bm25,
     "bm25s": bm25s,
     "dense MiniLM": dense,
     "LangChain": langchain(None),
@@ -247,6 +258,12 @@ SYSTEMS: dict[str, Callable[[Material], Search]] = {
     "RRF(60)": reciprocal_ranks,
     "ours": ours,
 }
+
+
+def import_libraries() -> None:
+    """What the systems import, so that no build time holds it."""
+    for name in _LIBRARIES:
+        import_module(name)
 
 
 def _best(material: Material, scores: NDArray[Any]) -> list[str]:

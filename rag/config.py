@@ -10,10 +10,14 @@ from lifecycle.resources import Resources
 
 
 class SourceConfig(Frozen):
-    """Where documents come from; relative paths count from the project's folder."""
+    """Where documents come from; relative paths count from the project's folder.
+
+    ``packages``: names of installed distributions whose documentation is read.
+    """
 
     paths: list[str] = []
     python_topics: bool = False
+    packages: list[str] = []
     max_unreadable_share: float = Field(0.2, ge=0, le=1)
     max_file_mb: int = Field(200, ge=1)
 

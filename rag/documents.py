@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from lifecycle.errors import SourceError
 from lifecycle.sources import RawFile
 from rag.parsers import parse
+from rag.parsers.base import NothingToReadError
 from rag.types import Document
 
 _NAMED = 3  # reasons in an error message
@@ -31,7 +32,8 @@ def load_documents(files: Iterable[RawFile], max_unreadable_share: float) -> Loa
     """Parses ``files``; unreadable ones and copies go to ``skipped``.
 
     Raises SourceError where no document is left, and where more than ``max_unreadable_share``
-    (0 to 1) of all files are unreadable; copies are readable.
+    (0 to 1) of all files are unreadable; copies are readable, and so is a Python file without a
+    docstring.
     """
     loaded = Loaded()
     unreadable: list[Skipped] = []
@@ -40,8 +42,9 @@ def load_documents(files: Iterable[RawFile], max_unreadable_share: float) -> Loa
         try:
             document = parse(raw)
         except SourceError as error:
-            unreadable.append(Skipped(raw.uri, error.problem.rstrip(".")))
-            loaded.skipped.append(unreadable[-1])
+            loaded.skipped.append(Skipped(raw.uri, error.problem.rstrip(".")))
+            if not isinstance(error, NothingToReadError):
+                unreadable.append(loaded.skipped[-1])
             continue
         if document.doc_id in known:
             reason = f"same text as {known[document.doc_id]}"
@@ -61,7 +64,7 @@ def _check(loaded: Loaded, unreadable: list[Skipped], max_unreadable_share: floa
             "Name folders or files: --set source.paths='[\"docs\"]'.",
         )
     if not loaded.documents:
-        raise SourceError(f"none of {total} files can be read: {_reasons(unreadable)}")
+        raise SourceError(f"none of {total} files can be read: {_reasons(loaded.skipped)}")
     if len(unreadable) > max_unreadable_share * total:
         raise SourceError(
             f"{len(unreadable)} of {total} files cannot be read, more than the share of"

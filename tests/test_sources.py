@@ -12,7 +12,7 @@ from rag.sources import collect, python_topics
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("b.md", "a.txt", "sub/c.RST", "sub/d.py", ".git/e.md", "sub/.hidden.md", "f.png"):
+    for name in ("b.md", "a.txt", "sub/c.RST", "sub/d.xyz", ".git/e.md", "sub/.hidden.md", "f.png"):
         path = tmp_path / "docs" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"text of {name}")

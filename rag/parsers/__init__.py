@@ -6,11 +6,14 @@ from pathlib import PurePath
 
 from lifecycle.errors import SourceError
 from lifecycle.sources import RawFile
-from rag.parsers import html, markdown, pdf, rst, text
-from rag.parsers.base import Parsed, Parser
+from rag.parsers import csv, docx, html, ipynb, jsonl, markdown, pdf, python, rst, text
+from rag.parsers.base import NothingToReadError, Parsed, Parser
 from rag.types import Document
 
-PARSERS: tuple[Parser, ...] = (markdown, text, rst, html, pdf)
+PARSERS: tuple[Parser, ...] = (
+    *(markdown, text, rst, html, pdf),
+    *(docx, csv, jsonl, ipynb, python),
+)
 SUFFIXES: dict[str, str] = {
     suffix: parser.MEDIA for parser in PARSERS for suffix in parser.SUFFIXES
 }
@@ -25,7 +28,8 @@ def parse(raw: RawFile) -> Document:
         raise SourceError(raw.problem or "cannot be read.")
     parser = _parser(raw.uri)
     if not raw.data:
-        raise SourceError("is empty.")
+        # An empty module, such as most __init__.py, is no damage.
+        raise (NothingToReadError if parser is python else SourceError)("is empty.")
     parsed = parser.parse(raw.data)
     if not parsed.text.strip():
         raise SourceError("holds no text, only white space.")

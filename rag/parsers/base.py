@@ -6,10 +6,11 @@ nothing of file names. A new format is one such module and one entry in ``rag.pa
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Literal, Protocol
 
+from lifecycle.errors import SourceError
 from rag.types import Block
 
 Kind = Literal["heading", "text", "code"]
@@ -26,6 +27,10 @@ class Parsed:
     text: str
     blocks: tuple[Block, ...]
     title: str = ""
+
+
+class NothingToReadError(SourceError):
+    """The file is sound, but holds nothing for a reader: skipped, and not counted as damaged."""
 
 
 class Parser(Protocol):
@@ -83,6 +88,48 @@ def _without_gaps(marks: Iterable[Mark], total: int) -> Iterator[Mark]:
         done = mark.end
     if done < total:
         yield Mark(done, total, "text")
+
+
+@dataclass
+class Stack:
+    """Text put together from parts, a blank line between them, with the parts' blocks moved.
+
+    ``line`` of a part is where it starts in the file; without one, lines count in the text.
+    """
+
+    blocks: list[Block] = field(default_factory=list)
+    _texts: list[str] = field(default_factory=list)
+    _length: int = 0
+    _lines: int = 0
+
+    def add(
+        self, text: str, blocks: Iterable[Block], line: int | None = None, deeper: int = 0
+    ) -> None:
+        """Adds a part; levels of its blocks grow by ``deeper``."""
+        first = self._lines if line is None else line - 1
+        self.blocks += [
+            replace(
+                block,
+                start=block.start + self._length,
+                end=block.end + self._length,
+                line=block.line + first,
+                level=block.level + deeper if block.level else 0,
+            )
+            for block in blocks
+        ]
+        self._texts.append(text)
+        self._length += len(text) + 2
+        self._lines += text.count("\n") + 2
+
+    def add_block(
+        self, kind: Kind, text: str, line: int | None = None, level: int = 0, title: str = ""
+    ) -> None:
+        """Adds a part that is one block."""
+        self.add(text, [Block(kind, 0, len(text), 1, level, title=title)], line)
+
+    def parsed(self, title: str = "") -> Parsed:
+        blocks = tuple(self.blocks)
+        return Parsed("\n\n".join(self._texts), blocks, title or first_heading(blocks))
 
 
 def first_heading(blocks: Iterable[Block]) -> str:

@@ -30,7 +30,10 @@ def parse(data: bytes) -> Parsed:
 
     Front matter's ``title`` is a heading of level 1 where the document has no other of that level.
     """
-    text = decode(data)
+    return parse_text(decode(data))
+
+
+def parse_text(text: str) -> Parsed:
     lines = text.split("\n")
     matter = _front_matter_end(lines)
     marks = [mark for first, end in _segments(lines, matter) for mark in _marks(lines, first, end)]

@@ -46,7 +46,10 @@ def parse(data: bytes) -> Parsed:
     A term, such as the signature of a function, is a heading below the section's own, and what
     follows its definition resumes the section: that block's ``level`` is the section's.
     """
-    text = decode(data)
+    return parse_text(decode(data))
+
+
+def parse_text(text: str) -> Parsed:
     lines = text.split("\n")
     scanner = _Scanner(lines)
     number = 0

@@ -34,12 +34,12 @@ def needs_hub(config: RagConfig) -> bool:
 
 def source_files(source: SourceConfig, root: Path) -> Iterator[RawFile]:
     """The raw files that ``source`` names; relative paths count from ``root``."""
-    if not source.paths and not source.python_topics:
+    if not (source.paths or source.python_topics or source.packages):
         raise SourceError(
             "source.paths is empty: there is nothing to index.",
             "Name folders or files: --set source.paths='[\"~/notes\"]'.",
         )
-    return collect(source.paths, source.python_topics, root, source.max_file_mb)
+    return collect(source.paths, source.python_topics, root, source.max_file_mb, source.packages)
 
 
 def load(source: SourceConfig, root: Path, out: Path) -> str:
