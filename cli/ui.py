@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -63,11 +64,15 @@ def _zenml(state: State, port: int) -> tuple[list[str], dict[str, str]]:
 
 def _serve(what: str, port: int, command: list[str], environment: dict[str, str]) -> int:
     say(f"{what}: http://{HOST}:{port} (Ctrl-C stops it)")
-    process = subprocess.Popen([sys.executable, *command], env=os.environ | environment)
+    # Sessions of their own, so that Ctrl-C reaches us alone and the servers are asked to end.
+    process = subprocess.Popen(
+        [sys.executable, *command], env=os.environ | environment, start_new_session=True
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return process.wait()
     except KeyboardInterrupt:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait()
         return 0
 

