@@ -32,7 +32,7 @@ def _record(number: int, line: str) -> str:
 def _pairs(key: str, value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _pairs(f"{key}.{name}" if key else _folded(name), inner)
+            yield from _pairs(f"{key}.{_folded(name)}" if key else _folded(name), inner)
     elif isinstance(value, list):
         if any(isinstance(item, dict | list) for item in value):
             for item in value:
