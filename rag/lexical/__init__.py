@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lifecycle.errors import BundleError
 from rag.lexical import tokenize
+from rag.lexical.counts import TermCounts
 
 EngineName = Literal["auto", "rank-bm25", "bm25s"]
 Scores = NDArray[np.float32]
@@ -50,18 +51,21 @@ class Lexical(Protocol):
 def build_lexical(
     texts: Sequence[str], *, k1: float = 0.9, b: float = 0.5, engine: EngineName = "auto"
 ) -> Lexical:
-    """Index ``texts``; ``auto`` takes rank-bm25 up to 2,000 of them and bm25s beyond."""
-    name = engine
-    if engine == "auto":
-        name = "rank-bm25" if len(texts) <= LARGEST_FOR_RANK_BM25 else "bm25s"
-    documents = (tokenize.tokenize(text, keep_stopwords=True) for text in texts)
-    if name == "rank-bm25":
+    """Index ``texts``; see `lexical_of`."""
+    return lexical_of(TermCounts.of(texts), k1=k1, b=b, engine=engine)
+
+
+def lexical_of(
+    counts: TermCounts, *, k1: float = 0.9, b: float = 0.5, engine: EngineName = "auto"
+) -> Lexical:
+    """Index texts by their counts; ``auto`` takes rank-bm25 up to 2,000 texts, bm25s beyond."""
+    if engine == "rank-bm25" or (engine == "auto" and len(counts) <= LARGEST_FOR_RANK_BM25):
         from rag.lexical.rank_bm25 import RankBM25
 
-        return RankBM25.build(documents, k1, b)
+        return RankBM25.build(counts, k1, b)
     from rag.lexical.bm25s import BM25S
 
-    return BM25S.build(documents, k1, b)
+    return BM25S.build(counts, k1, b)
 
 
 def save_lexical(lexical: Lexical, folder: Path) -> None:

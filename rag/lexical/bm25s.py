@@ -1,13 +1,22 @@
-"""BM25 by the library bm25s: scores precomputed in sparse matrices, memory-mapped from disk."""
+"""BM25 by the library bm25s: scores precomputed in sparse matrices, memory-mapped from disk.
 
-from collections.abc import Iterable, Sequence
+The matrix is made here, from counts, block by block: bm25s would want the words of all texts in
+memory as Python lists. It is stored as bm25s stores its own.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from rag.lexical.counts import TermCounts
 
 if TYPE_CHECKING:
     from rag.lexical import Scores
+
+_ENTRIES_AT_ONCE = 1 << 22
 
 
 class BM25S:
@@ -21,15 +30,11 @@ class BM25S:
         self._columns = bm25.scores["indptr"]
 
     @classmethod
-    def build(cls, documents: Iterable[Sequence[str]], k1: float, b: float) -> "BM25S":
-        # Numbered in order of appearance: bm25s itself numbers by a set, in no fixed order.
-        vocabulary: dict[str, int] = {}
-        ids = [[vocabulary.setdefault(t, len(vocabulary)) for t in terms] for terms in documents]
+    def build(cls, counts: TermCounts, k1: float, b: float) -> "BM25S":
         bm25 = _bm25s()(k1=k1, b=b, method="lucene", backend="numpy")
-        if vocabulary:
-            bm25.index((ids, vocabulary), create_empty_token=False, show_progress=False)
-        else:
-            _leave_empty(bm25, len(ids))
+        bm25.vocab_dict = {term: number for number, term in enumerate(counts.vocabulary)}
+        bm25.nonoccurrence_array = None
+        bm25.scores = _matrix(counts, k1, b) | {"num_docs": len(counts)}
         return cls(bm25)
 
     @classmethod
@@ -66,20 +71,37 @@ class BM25S:
         return int(self._columns[column + 1] - self._columns[column])
 
 
+def _matrix(counts: TermCounts, k1: float, b: float) -> dict[str, NDArray[Any]]:
+    """Scores by column: ``data`` (float32), the texts they belong to, and where columns begin."""
+    from scipy.sparse import csr_array
+
+    shape = (len(counts), len(counts.vocabulary))
+    frequency = csr_array((counts.counts, counts.terms, counts.offsets), shape=shape).tocsc()
+    indptr = frequency.indptr.astype(np.int64)
+    texts = frequency.indices.astype(np.int32, copy=False)
+    within = np.diff(indptr)
+    idf = np.log(1 + (len(counts) - within + 0.5) / (within + 0.5))
+    mean = counts.lengths.sum() / max(len(counts), 1) or 1.0
+    norm = k1 * (1 - b + b * counts.lengths / mean)
+    data = np.empty(len(texts), dtype=np.float32)
+    for part, columns in _blocks(indptr):
+        tf = frequency.data[part]
+        weights = np.repeat(idf[columns], within[columns])
+        data[part] = weights * tf / (tf + norm[texts[part]])
+    return {"data": data, "indices": texts, "indptr": indptr}
+
+
+def _blocks(indptr: NDArray[np.int64]) -> Iterator[tuple[slice, slice]]:
+    """Entries and columns in blocks of whole columns, to bound the memory of what lies between."""
+    first = 0
+    while first < len(indptr) - 1:
+        limit = indptr[first] + _ENTRIES_AT_ONCE
+        last = max(first + 1, int(np.searchsorted(indptr, limit, side="right")) - 1)
+        yield slice(int(indptr[first]), int(indptr[last])), slice(first, last)
+        first = last
+
+
 def _bm25s() -> Any:
     from bm25s import BM25
 
     return BM25
-
-
-def _leave_empty(bm25: Any, texts: int) -> None:
-    """What `index` would leave where no text holds a term, which it cannot do itself."""
-    nothing = np.zeros(0, dtype=np.float32)
-    bm25.scores = {
-        "data": nothing,
-        "indices": nothing.astype(np.int32),
-        "indptr": np.zeros(1, dtype=np.int64),
-        "num_docs": texts,
-    }
-    bm25.vocab_dict = {}
-    bm25.nonoccurrence_array = None

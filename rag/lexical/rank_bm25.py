@@ -6,12 +6,13 @@ Every question visits every text once for each term: 1,000 texts take a millisec
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from rag.lexical.counts import TermCounts, rows
 
 if TYPE_CHECKING:
     from rank_bm25 import BM25Okapi
@@ -35,8 +36,8 @@ class RankBM25:
         self._bm25 = _okapi(counts, self._frequency, k1, b) if self._frequency else None
 
     @classmethod
-    def build(cls, documents: Iterable[Sequence[str]], k1: float, b: float) -> "RankBM25":
-        return cls([dict(Counter(terms)) for terms in documents], k1, b)
+    def build(cls, counts: TermCounts, k1: float, b: float) -> "RankBM25":
+        return cls(list(rows(counts)), k1, b)
 
     @classmethod
     def load(cls, folder: Path) -> "RankBM25":
@@ -58,9 +59,10 @@ class RankBM25:
         terms = known_terms(question, self._frequency, self._frequency.__getitem__)
         if not terms or self._bm25 is None:
             return np.zeros(len(self), dtype=np.float32)
+        with np.errstate(invalid="ignore"):  # with b = 1 it divides 0 by 0 for an empty text
+            scores = np.nan_to_num(self._bm25.get_scores(terms))
         # The library multiplies by k1 + 1, which Lucene's variant leaves out.
-        scores: Scores = (self._bm25.get_scores(terms) / (self._k1 + 1)).astype(np.float32)
-        return scores
+        return np.asarray(scores / (self._k1 + 1), dtype=np.float32)
 
     def warm_up(self) -> None:
         """Nothing to do: there is nothing to compile."""

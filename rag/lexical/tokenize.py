@@ -9,6 +9,7 @@ Stopwords stay in documents, where they only make length honest, and are dropped
 (on SciFact's train questions better than dropping them from both).
 """
 
+import re
 import threading
 import unicodedata
 from functools import lru_cache
@@ -34,6 +35,8 @@ _QUOTED = regex.compile(r"[`'\"‘“]([\p{L}_]+)[`'\"’”]")
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 # Bounded, so that a file without spaces cannot make one endless word.
 _WORD = regex.compile(r"[\p{L}\p{N}\p{M}_]{1,64}(?:[.'’][\p{L}\p{N}\p{M}_]{1,64}){0,15}")
+# The same for text without anything else, by the quicker module.
+_ASCII_WORD = re.compile(r"[A-Za-z0-9_]{1,64}(?:[.'][A-Za-z0-9_]{1,64}){0,15}")
 _LOWER = rf"[[\p{{L}}\p{{M}}]--[\p{{Lu}}{_UNSPACED}]]"
 _PART = regex.compile(
     rf"(?P<unspaced>[{_UNSPACED}]+)"
@@ -47,8 +50,14 @@ _local = threading.local()
 
 def tokenize(text: str, *, keep_stopwords: bool = False) -> list[str]:
     """The terms of ``text`` in order, repeats included; ``[]`` where it holds no word."""
-    terms = list(chain.from_iterable(map(_terms, _WORD.findall(text))))
+    terms = list(chain.from_iterable(map(word_terms, words(text))))
     return terms if keep_stopwords else [term for term in terms if term not in _stop_terms()]
+
+
+def words(text: str) -> list[str]:
+    """What stands between blanks and marks, identifiers and dotted names whole."""
+    found: list[str] = (_ASCII_WORD if text.isascii() else _WORD).findall(text)
+    return found
 
 
 def query_terms(question: str) -> list[str]:
@@ -57,12 +66,13 @@ def query_terms(question: str) -> list[str]:
     Stopwords are dropped unless they are quoted (what does `with` do?) or nothing else is left.
     """
     terms = tokenize(question)
-    terms += [t for word in _QUOTED.findall(question) for t in _terms(word) if t in _stop_terms()]
+    terms += [t for word in _QUOTED.findall(question) for t in word_terms(word) if t in _stop_terms()]
     return terms or tokenize(question, keep_stopwords=True)
 
 
 @lru_cache(maxsize=1 << 17)
-def _terms(word: str) -> tuple[str, ...]:
+def word_terms(word: str) -> tuple[str, ...]:
+    """The terms of one of a text's `words`."""
     pieces = _SEPARATOR.split(_fold(_CONTRACTION.sub("", word)))
     terms = [term for piece in pieces for term in _piece_terms(piece)]
     if len(pieces) == 1 or not terms:
@@ -117,4 +127,4 @@ def _stem(word: str) -> str:
 
 @lru_cache(maxsize=1)
 def _stop_terms() -> frozenset[str]:
-    return frozenset(term for word in STOPWORDS for term in _terms(word))
+    return frozenset(term for word in STOPWORDS for term in word_terms(word))
