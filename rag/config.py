@@ -51,6 +51,7 @@ class RetrievalConfig(Frozen):
     bm25_k1: float = Field(0.9, gt=0)
     bm25_b: float = Field(0.5, ge=0, le=1)
     lexical_engine: Literal["auto", "rank-bm25", "bm25s"] = "auto"
+    dense_engine: Literal["auto", "flat", "codes"] = "auto"
 
 
 class GenerationConfig(Frozen):

@@ -1,6 +1,6 @@
 """Raw files to documents: what cannot be read is listed with the reason, not dropped."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from lifecycle.errors import SourceError
@@ -28,7 +28,11 @@ class Loaded:
     skipped: list[Skipped] = field(default_factory=list)
 
 
-def load_documents(files: Iterable[RawFile], max_unreadable_share: float) -> Loaded:
+def load_documents(
+    files: Iterable[RawFile],
+    max_unreadable_share: float,
+    parse: Callable[[RawFile], Document] = parse,
+) -> Loaded:
     """Parses ``files``; unreadable ones and copies go to ``skipped``.
 
     Raises SourceError where no document is left, and where more than ``max_unreadable_share``

@@ -2,19 +2,20 @@
 
 ::
 
-    chunks.parquet      one row a chunk; its row number is its position everywhere
-    dense.faiss         one vector a chunk
+    chunks.arrow        one row a chunk; its row number is its position everywhere
+    dense/              the chunks' vectors
     lexical/            BM25 over the chunks
-    documents.parquet   the texts that chunks were cut from, to open citations
+    documents.arrow     the texts that chunks were cut from, to open citations
     settings.json       which embedder made the vectors, and with what settings
 
-Equal chunks, vectors and settings give equal bytes. No file is a pickle.
+Everything large is mapped from disk: an index of a million chunks opens in a fraction of a second,
+and takes the memory of what is searched. Equal chunks, vectors and settings give equal bytes. No
+file is a pickle.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,19 +24,21 @@ from numpy.typing import NDArray
 
 from lifecycle.atomic import storage_errors
 from lifecycle.errors import BundleError, InvalidDataError
+from rag import arrow_files
+from rag.arrow_files import REBUILD
 from rag.config import RetrievalConfig
-from rag.dense import Dense, FlatIndex
-from rag.lexical import Lexical, build_lexical, load_lexical, save_lexical
-from rag.tables import chunks_from, chunks_table, documents_from, documents_table
+from rag.dense import Dense, DenseIndex, Moments, build_dense, load_dense
+from rag.lexical import Lexical, lexical_of, load_lexical, save_lexical
+from rag.prepared import Prepared
+from rag.tables import chunks_from, documents_from, documents_table
 from rag.types import Chunk, Document, Vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = 1
-CHUNKS, DOCUMENTS = "chunks.parquet", "documents.parquet"
-DENSE, LEXICAL, SETTINGS = "dense.faiss", "lexical", "settings.json"
-_REBUILD = "Run the pipeline again to rebuild the index."
+FORMAT = 2
+CHUNKS, DOCUMENTS = "chunks.arrow", "documents.arrow"
+DENSE, LEXICAL, SETTINGS = "dense", "lexical", "settings.json"
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,14 @@ class RagIndex:
         self,
         table: "pa.Table",
         lexical: Lexical,
-        dense: Dense,
+        vectors: DenseIndex,
         settings: IndexSettings,
-        documents: "pa.Table | Path",
+        documents: "pa.Table | arrow_files.DocumentFile",
     ) -> None:
         self.table = table
         self.lexical = lexical
-        self.dense = dense
         self.settings = settings
+        self._vectors = vectors
         self._documents = documents
 
     @classmethod
@@ -74,37 +77,56 @@ class RagIndex:
     ) -> "RagIndex":
         """Index ``chunks``, whose ``vectors`` (n, d) were made by the embedder of that name.
 
-        Raises InvalidDataError where the counts differ or two chunks share an id. No chunks at
-        all make an index that finds nothing: the gate is where that is refused.
+        Raises InvalidDataError where the counts differ or two chunks share an id.
         """
-        if len(chunks) != len(vectors):
-            raise InvalidDataError(f"{len(chunks)} chunks do not match {len(vectors)} vectors.")
-        if len({chunk.chunk_id for chunk in chunks}) != len(chunks):
+        prepared = Prepared.of(chunks, vectors)
+        settings = IndexSettings(embedder, retrieval)
+        return cls.assemble(prepared, documents_table(documents), settings)
+
+    @classmethod
+    def assemble(
+        cls, prepared: Prepared, documents: "pa.Table", settings: IndexSettings
+    ) -> "RagIndex":
+        """The index of ``prepared`` chunks, cut from ``documents``.
+
+        No chunks at all make an index that finds nothing: the gate is where that is refused.
+        Raises InvalidDataError where two chunks share an id.
+        """
+        import pyarrow.compute as pc
+
+        if pc.count_distinct(prepared.table["chunk_id"]).as_py() != len(prepared):
             raise InvalidDataError("two chunks have the same id.")
-        lexical = build_lexical(
-            [chunk.embedded_text for chunk in chunks],
+        retrieval = settings.retrieval
+        lexical = lexical_of(
+            prepared.counts,
             k1=retrieval.bm25_k1,
             b=retrieval.bm25_b,
             engine=retrieval.lexical_engine,
         )
-        settings = IndexSettings(embedder, retrieval)
-        dense = FlatIndex.build(vectors)
-        return cls(chunks_table(chunks), lexical, dense, settings, documents_table(documents))
+        vectors = build_dense(prepared.vectors, retrieval.dense_engine)
+        return cls(prepared.table, lexical, vectors, settings, documents)
+
+    @property
+    def dense(self) -> Dense:
+        return self._vectors.engine
+
+    @property
+    def moments(self) -> Moments:
+        """Of the similarities between a question and all chunks."""
+        return self._vectors.moments
 
     def save(self, folder: Path) -> None:
         """Write the index's files into ``folder``, which the caller commits as a whole.
 
         Raises StorageError where the disk refuses.
         """
-        import pyarrow.parquet as pq
-
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            pq.write_table(self.table, folder / CHUNKS, compression="zstd")
-            pq.write_table(self._document_table, folder / DOCUMENTS, compression="zstd")
+            arrow_files.write_table(self.table, folder / CHUNKS)
+            arrow_files.write_documents(self._document_table, folder / DOCUMENTS)
             save_lexical(self.lexical, folder / LEXICAL)
             (folder / SETTINGS).write_text(json.dumps(self._stored(), indent=1), encoding="utf-8")
-        self.dense.save(folder / DENSE)
+        self._vectors.save(folder / DENSE)
 
     def _stored(self) -> dict[str, Any]:
         return {
@@ -117,33 +139,31 @@ class RagIndex:
 
     @classmethod
     def load(cls, folder: Path) -> "RagIndex":
-        """The index in ``folder``, its parts memory-mapped where they can be.
+        """The index in ``folder``, mapped from disk.
 
         Raises BundleError where a part is missing or damaged, or the parts differ in length.
         """
         settings, count = _read_settings(folder / SETTINGS)
-        table = _read_table(folder / CHUNKS).combine_chunks()
+        table = arrow_files.map_table(folder / CHUNKS)
         lexical = load_lexical(folder / LEXICAL)
-        dense = FlatIndex.load(folder / DENSE)
-        if not count == len(table) == len(lexical) == len(dense):
+        vectors = load_dense(folder / DENSE)
+        if not count == len(table) == len(lexical) == len(vectors.engine):
             raise BundleError(
                 f"the index in {folder} should hold {count} chunks: it has {len(table)} passages, "
-                f"{len(lexical)} texts in BM25 and {len(dense)} vectors.",
-                _REBUILD,
+                f"{len(lexical)} texts in BM25 and {len(vectors.engine)} vectors.",
+                REBUILD,
             )
-        return cls(table, lexical, dense, settings, folder / DOCUMENTS)
+        documents = arrow_files.DocumentFile(folder / DOCUMENTS)
+        return cls(table, lexical, vectors, settings, documents)
 
     def __len__(self) -> int:
         return len(self.table)
 
     def take(self, positions: NDArray[np.int64]) -> list[Chunk]:
         """The chunks at ``positions``, in that order: no others are made out of the table."""
-        import pyarrow as pa
-
-        # From the buffer: pyarrow would import pandas to look at a NumPy array.
-        rows = pa.py_buffer(np.ascontiguousarray(positions, dtype=np.int64))
-        wanted = pa.Array.from_buffers(pa.int64(), len(positions), [None, rows])
-        return chunks_from(self.table.take(wanted))
+        return chunks_from(
+            arrow_files.rows(self.table, [(at, at + 1) for at in map(int, positions)])
+        )
 
     def chunks(self) -> list[Chunk]:
         """All chunks in order of position."""
@@ -153,29 +173,20 @@ class RagIndex:
         """The document a chunk was cut from. Raises BundleError where the index has none."""
         import pyarrow.compute as pc
 
-        table = self._document_table
-        found = documents_from(table.filter(pc.equal(table["doc_id"], doc_id)))
-        if not found:
-            raise BundleError(f"the index holds no document {doc_id!r}.", _REBUILD)
-        return found[0]
+        if isinstance(self._documents, arrow_files.DocumentFile):
+            found = self._documents.find(doc_id)
+        else:
+            found = self._documents.filter(pc.equal(self._documents["doc_id"], doc_id))
+        if not len(found):
+            raise BundleError(f"the index holds no document {doc_id!r}.", REBUILD)
+        return documents_from(found)[0]
 
-    @cached_property
+    @property
     def _document_table(self) -> "pa.Table":
-        return (
-            _read_table(self._documents) if isinstance(self._documents, Path) else self._documents
-        )
-
-
-def _read_table(path: Path) -> "pa.Table":
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        # Not read_table, which imports pyarrow.dataset and with it pandas.
-        with pq.ParquetFile(path, memory_map=True) as file:
-            return file.read()
-    except (OSError, pa.ArrowException) as error:
-        raise BundleError(f"{path} cannot be read: {error}.", _REBUILD) from error
+        documents = self._documents
+        if isinstance(documents, arrow_files.DocumentFile):
+            return arrow_files.map_table(documents.path)
+        return documents
 
 
 def _read_settings(path: Path) -> tuple[IndexSettings, int]:
@@ -183,9 +194,9 @@ def _read_settings(path: Path) -> tuple[IndexSettings, int]:
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["format"] != FORMAT:
             raise BundleError(
-                f"the index has format {stored['format']}, this version reads {FORMAT}.", _REBUILD
+                f"the index has format {stored['format']}, this version reads {FORMAT}.", REBUILD
             )
         retrieval = RetrievalConfig.model_validate(stored["retrieval"])
         return IndexSettings(stored["embedder"], retrieval), int(stored["chunks"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path} cannot be read: {error}.", _REBUILD) from error
+        raise BundleError(f"{path} cannot be read: {error}.", REBUILD) from error

@@ -1,25 +1,46 @@
-"""From a question to ranked passages: BM25 and vectors, fused over their full lists of scores."""
+"""From a question to ranked passages: BM25 and vectors, fused.
+
+Up to 20,000 chunks every one gets both scores. Beyond, the best by words and the best by meaning
+are candidates, scored exactly by both and measured against the spread of all scores of the index,
+which is known without computing them (``rag.dense.Moments``): so the fused scores of the candidates
+are those that scoring everything would give.
+"""
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from time import perf_counter
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lifecycle.errors import BundleError, InputError, UsageError, did_you_mean
 from rag.config import RetrievalConfig
+from rag.dense import Positions, best
 from rag.embedder import Embedder
-from rag.fusion import rrf, zscore
+from rag.fusion import Spread, rrf, spread, zscore
 from rag.index import RagIndex
-from rag.types import Passage
+from rag.types import Passage, Vectors
 
 Mode = Literal["hybrid", "lexical", "dense"]
 Scores = NDArray[np.float32]
 NO_SIMILARITY = float("nan")
+SCORED_WHOLLY = 20_000
+_POSITIVE = float(np.finfo(np.float32).tiny)
+_BLOCK = 1024
+
+
+class Ranking(NamedTuple):
+    """Chunks for one question, best first: where they stand, what they are ranked by, and their
+    cosines."""
+
+    positions: Positions
+    scores: Scores
+    similarity: Scores
 
 
 @dataclass
@@ -63,15 +84,14 @@ class Retriever:
         _check(mode, k)
         question = _clean(question)
         timings = Timings()
-        scores, similarity = self._score(question, mode, timings)
+        ranking = self._rank(question, mode, k or self.config.k, timings)
         with timings.measure("fetch"):
-            found = top(scores, k or self.config.k)
-            if mode == "lexical":
-                found = found[scores[found] > 0]
-            chunks = self.index.take(found)
+            chunks = self.index.take(ranking.positions)
             passages = [
-                Passage(chunk, float(scores[at]), float(similarity[at]), rank)
-                for rank, (at, chunk) in enumerate(zip(found, chunks, strict=True), 1)
+                Passage(chunk, float(score), float(similarity), rank)
+                for rank, (chunk, score, similarity) in enumerate(
+                    zip(chunks, ranking.scores, ranking.similarity, strict=True), 1
+                )
             ]
         self._last.timings = timings.stages
         return passages
@@ -86,38 +106,85 @@ class Retriever:
         self.index.lexical.warm_up()
         self.search("warm up")
 
-    def _score(self, question: str, mode: Mode, timings: Timings) -> tuple[Scores, Scores]:
-        """The scores to rank by and the cosines, of every chunk."""
-        lexical = similarity = np.full(len(self.index), NO_SIMILARITY, dtype=np.float32)
-        if mode != "dense":
-            with timings.measure("lexical"):
-                lexical = self.index.lexical.scores(question)
+    def _rank(self, question: str, mode: Mode, k: int, timings: Timings) -> Ranking:
         if mode == "lexical":
-            return lexical, similarity
-        with timings.measure("embed"):
-            vector = self.embedder.encode_queries([question])[0]
-        with timings.measure("dense"):
-            similarity = self.index.dense.scores(vector)
+            scores = self._lexical(question, timings)
+            found = top(scores, k, _POSITIVE)
+            return Ranking(
+                found, scores[found], np.full(len(found), NO_SIMILARITY, dtype=np.float32)
+            )
         if mode == "dense":
-            return similarity, similarity
+            vector = self._embed(question, timings)
+            with timings.measure("dense"):
+                found, scores = self.index.dense.search(vector, k)
+            return Ranking(found, scores, scores)
+        if len(self.index) > SCORED_WHOLLY:
+            # Words are looked up while the question is embedded: neither waits for the other.
+            words = self._pool.submit(self._lexical, question, timings)
+            vector = self._embed(question, timings)
+            lexical = words.result()
+        else:
+            lexical, vector = self._lexical(question, timings), self._embed(question, timings)
+        return self._hybrid(lexical, vector, k, timings)
+
+    def _hybrid(self, lexical: Scores, vector: Vectors, k: int, timings: Timings) -> Ranking:
+        with timings.measure("dense"):
+            candidates = self._candidates(lexical, vector, max(k, self.config.candidates))
+            similarity = self.index.dense.scores(vector, candidates)
         with timings.measure("fuse"):
-            return self._fuse(lexical, similarity), similarity
+            words = lexical if candidates is None else lexical[candidates]
+            of_dense = Spread(*self.index.moments.of_scores(vector))
+            fused = self._fuse(words, similarity, spread(lexical), of_dense)
+            found = top(fused, k)
+        positions = found if candidates is None else candidates[found]
+        return Ranking(positions, fused[found], similarity[found])
 
-    def _fuse(self, lexical: Scores, dense: Scores) -> Scores:
+    def _candidates(self, lexical: Scores, vector: Vectors, depth: int) -> Positions | None:
+        """The chunks to score by both, rising; None means all."""
+        if len(self.index) <= SCORED_WHOLLY:
+            return None
+        by_words = top(lexical, depth, _POSITIVE)
+        by_meaning, _ = self.index.dense.search(vector, depth)
+        candidates: Positions = np.union1d(by_words, by_meaning)
+        return candidates
+
+    def _lexical(self, question: str, timings: Timings) -> Scores:
+        with timings.measure("lexical"):
+            return self.index.lexical.scores(question)
+
+    def _embed(self, question: str, timings: Timings) -> Vectors:
+        with timings.measure("embed"):
+            vector: Vectors = self.embedder.encode_queries([question])[0]
+            return vector
+
+    def _fuse(self, lexical: Scores, dense: Scores, of_lexical: Spread, of_dense: Spread) -> Scores:
+        weight = self.config.lexical_weight
         if self.config.fusion == "rrf":
-            return rrf(lexical, dense, self.config.lexical_weight, self.config.candidates)
-        return zscore(lexical, dense, self.config.lexical_weight)
+            return rrf(lexical, dense, weight, self.config.candidates)
+        return zscore(lexical, dense, weight, of_lexical, of_dense)
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(thread_name_prefix="words")
 
 
-def top(scores: Scores, k: int) -> NDArray[np.int64]:
-    """Positions of the ``k`` highest scores, best first; of equal ones the earlier first."""
-    if k < len(scores):
-        least = np.partition(scores, -k)[-k]
-        chosen = np.flatnonzero(scores >= least)
-    else:
-        chosen = np.arange(len(scores))
-    best: NDArray[np.int64] = chosen[np.argsort(-scores[chosen], kind="stable")][:k]
-    return best
+def top(scores: Scores, k: int, least: float = -np.inf) -> Positions:
+    """Positions of the ``k`` highest scores of at least ``least``, best first; of equal ones the
+    earlier first."""
+    found = np.flatnonzero(scores >= max(_bound(scores, k), least))
+    if k < len(found):
+        of_found = scores[found]
+        found = found[of_found >= np.partition(of_found, -k)[-k]]
+    return best(found, scores[found], k)[0]
+
+
+def _bound(scores: Scores, k: int) -> float:
+    """A score that at least ``k`` reach, quick to find: the k-th highest maximum of a block."""
+    blocks = len(scores) // _BLOCK
+    if blocks <= k:
+        return -np.inf
+    maxima = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
+    return float(np.partition(maxima, -k)[-k])
 
 
 def _check(mode: str, k: int | None) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.lexical.counts import TermCounts, joined, rows
+from rag.lexical.counts import TermCounts, by_term, joined
 from rag.lexical.tokenize import tokenize, words
 
 texts = st.lists(st.text("ab cd_E1é.'", max_size=30), max_size=12)
@@ -24,7 +24,7 @@ def same(one: TermCounts, other: TermCounts) -> None:
 def test_counts_are_those_of_the_terms(texts: list[str]) -> None:
     counts = TermCounts.of(texts)
     terms = [tokenize(text, keep_stopwords=True) for text in texts]
-    assert list(rows(counts)) == [{t: one.count(t) for t in sorted(set(one))} for one in terms]
+    assert list(by_term(counts)) == [{t: one.count(t) for t in sorted(set(one))} for one in terms]
     assert counts.lengths.tolist() == [len(one) for one in terms]
     assert counts.vocabulary == sorted({term for one in terms for term in one})
 
@@ -36,8 +36,15 @@ def test_parts_put_together_equal_a_count_of_everything(
 ) -> None:
     cut = data.draw(st.integers(0, len(texts)))
     same(joined([TermCounts.of(texts[:cut]), TermCounts.of(texts[cut:])]), TermCounts.of(texts))
-    kept = TermCounts.of(texts).take(cut, len(texts))
-    same(joined([kept]), TermCounts.of(texts[cut:]))
+
+
+@settings(deadline=None)
+@given(texts, st.data())
+def test_rows_are_counted_as_by_themselves(texts: list[str], data: st.DataObject) -> None:
+    order = data.draw(st.permutations(range(len(texts)))) if texts else []
+    order = order[: data.draw(st.integers(0, len(texts)))]
+    taken = TermCounts.of(texts).rows(np.array(order, dtype=np.int64))
+    same(taken, TermCounts.of([texts[at] for at in order]))
 
 
 def test_blocks_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:

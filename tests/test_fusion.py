@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rag.fusion import Scores, rrf, standardise, zscore
+from rag.fusion import Scores, rrf, spread, standardise, zscore
 
 SIZE = st.shared(st.integers(1, 30), key="size")
 # Distances that float32 can tell apart, as scores of real texts have.
@@ -100,13 +100,14 @@ class TestFusion:
 @settings(deadline=None)
 @given(scores=lists)
 def test_standardised_scores_have_mean_0_and_deviation_1_or_are_all_0(scores: Scores) -> None:
-    found = standardise(scores)
+    found = standardise(scores, spread(scores))
     assert abs(found.mean()) < 1e-6
     assert found.std() == pytest.approx(1 if len(set(scores.tolist())) > 1 else 0)
 
 
 def test_a_constant_list_that_floats_cannot_hold_exactly_counts_as_constant() -> None:
-    assert not standardise(np.full(1000, 0.1, dtype=np.float32)).any()
+    alike = np.full(1000, 0.1, dtype=np.float32)
+    assert not standardise(alike, spread(alike)).any()
 
 
 def test_zscore_keeps_how_far_a_text_stands_out_and_ranks_do_not() -> None:

@@ -1,6 +1,7 @@
 """The gate refuses broken indexes, each with the reason that names the cause."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from lifecycle.stages import TABLE
 from lifecycle.usecases import find
 from rag.config import RagConfig
 from rag.engines import take_along
+from rag.prepared import VECTORS, Prepared
 from rag.stages.evaluate import evaluate_bundle
-from rag.stages.files import CHUNKS, EMBEDDER, SKIPPED, VECTORS
+from rag.stages.files import EMBEDDER, SKIPPED
 from rag.stages.index import Parts, build_index
 from rag.stages.load import load
 from rag.stages.prepare import prepare
@@ -36,7 +38,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("data", "chunks", "version"):
         (folder / name).mkdir()
     config = configuration(folder)
-    load(config.source, ROOT, folder / "data")
+    load(config.source, ROOT, folder, folder / "data")
     prepare(folder / "data", config.chunking, config.embedding, folder, "cpu", folder / "chunks")
     (folder / "version" / "version.json").write_text('{"dataset": "notes", "id": "d1"}')
     return folder
@@ -51,9 +53,7 @@ def judged(prepared: Path, out: Path, spoil: Spoil) -> Decision:
     """Build an index from spoilt vectors, evaluate it and ask the gate."""
     chunks = out / "chunks"
     chunks.mkdir(parents=True)
-    for name in (CHUNKS, EMBEDDER):
-        (chunks / name).write_bytes((prepared / "chunks" / name).read_bytes())
-    take_along(prepared / "chunks", chunks)
+    shutil.copytree(prepared / "chunks", chunks, dirs_exist_ok=True)
     np.save(chunks / VECTORS, spoil(np.load(prepared / "chunks" / VECTORS)))
     return evaluated(prepared, chunks, prepared / "data", out)
 
@@ -99,9 +99,7 @@ def test_an_index_that_says_it_is_of_another_embedder_does_not_load(
     prepared: Path, tmp_path: Path
 ) -> None:
     chunks = tmp_path / "chunks"
-    chunks.mkdir()
-    for name in (CHUNKS, VECTORS):
-        (chunks / name).write_bytes((prepared / "chunks" / name).read_bytes())
+    shutil.copytree(prepared / "chunks", chunks)
     (chunks / EMBEDDER).write_text('{"name": "other@123"}')
     with pytest.raises(BundleError, match="the index holds vectors of 'other@123'"):
         evaluated(prepared, chunks, prepared / "data", tmp_path)
@@ -111,12 +109,9 @@ def test_an_index_without_chunks_is_named(prepared: Path, tmp_path: Path) -> Non
     import pyarrow.parquet as pq
 
     chunks, data = tmp_path / "chunks", tmp_path / "data"
-    chunks.mkdir()
     data.mkdir()
-    empty = pq.read_table(prepared / "chunks" / CHUNKS).slice(0, 0)
-    pq.write_table(empty, chunks / CHUNKS)
+    Prepared.of([], np.zeros((0, 384), dtype=np.float32)).save(chunks)
     pq.write_table(pq.read_table(prepared / "data" / TABLE).slice(0, 0), data / TABLE)
-    np.save(chunks / VECTORS, np.zeros((0, 384), dtype=np.float32))
     (chunks / EMBEDDER).write_bytes((prepared / "chunks" / EMBEDDER).read_bytes())
     (data / SKIPPED).write_text("[]")
     take_along(prepared / "chunks", chunks)
@@ -127,7 +122,7 @@ def test_an_index_without_chunks_is_named(prepared: Path, tmp_path: Path) -> Non
 def test_an_empty_folder_stops_before_an_index_is_made(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     with pytest.raises(SourceError, match="no files to read: the source is empty"):
-        load(configuration(tmp_path).source, ROOT, tmp_path)
+        load(configuration(tmp_path).source, ROOT, tmp_path, tmp_path)
 
 
 def test_a_bundle_names_what_made_it(prepared: Path, tmp_path: Path) -> None:
@@ -135,4 +130,4 @@ def test_a_bundle_names_what_made_it(prepared: Path, tmp_path: Path) -> None:
     manifest: Manifest = open_bundle(tmp_path / "bundle").manifest
     assert (manifest.kind, manifest.data_version) == ("rag", "d1")
     assert manifest.libraries["faiss-cpu"]
-    assert "dense.faiss" in manifest.files
+    assert "dense/vectors.faiss" in manifest.files

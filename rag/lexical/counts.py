@@ -49,16 +49,14 @@ class TermCounts:
         rows = [_counted(rank[terms], lengths, len(vocabulary)) for terms, lengths in blocks]
         return _stacked(vocabulary, [*rows, _NOTHING], [*(b[1] for b in blocks), _NOTHING[0]])
 
-    def take(self, start: int, end: int) -> "TermCounts":
-        """The texts from ``start`` up to ``end``, under the same vocabulary."""
-        first, last = self.offsets[start], self.offsets[end]
-        return TermCounts(
-            self.vocabulary,
-            self.offsets[start : end + 1] - first,
-            self.terms[first:last],
-            self.counts[first:last],
-            self.lengths[start:end],
-        )
+    def rows(self, order: NDArray[np.int64]) -> "TermCounts":
+        """The texts at ``order``, in that order, under a vocabulary of just their terms."""
+        sizes = np.diff(self.offsets)[order]
+        ends = np.cumsum(sizes, dtype=np.int64)
+        places = np.arange(int(sizes.sum())) + np.repeat(self.offsets[order] - ends + sizes, sizes)
+        offsets = np.concatenate([np.zeros(1, np.int64), ends])
+        picked = (self.terms[places], self.counts[places], self.lengths[order])
+        return _without_unused(TermCounts(self.vocabulary, offsets, *picked))
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +83,7 @@ def joined(parts: Sequence[TermCounts]) -> TermCounts:
         renumber = np.array([number[term] for term in part.vocabulary], dtype=np.int32)
         rows.append((np.diff(part.offsets), renumber[part.terms], part.counts))
     lengths = [_NOTHING[0], *(part.lengths for part in parts)]
-    return _without_unused(_stacked(union, rows, lengths))
+    return _stacked(union, rows, lengths)
 
 
 _Rows = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
@@ -108,7 +106,8 @@ class _Numbers:
             for word in tokenize.words(text):
                 flat.extend(self._words.get(word) or self._new(word))
             ends.append(len(flat))
-        return np.array(flat, dtype=np.int32), np.diff(np.array(ends, dtype=np.int64))
+        bounds = np.array(ends, dtype=np.int64)
+        return np.array(flat, dtype=np.int32), bounds[1:] - bounds[:-1]
 
     def _new(self, word: str) -> tuple[int, ...]:
         numbers = self.vocabulary
@@ -154,7 +153,7 @@ def _without_unused(counts: TermCounts) -> TermCounts:
     return TermCounts(vocabulary, counts.offsets, terms, counts.counts, counts.lengths)
 
 
-def rows(counts: TermCounts) -> Iterator[dict[str, int]]:
+def by_term(counts: TermCounts) -> Iterator[dict[str, int]]:
     """Each text's counts by term."""
     for i in range(len(counts)):
         part = slice(counts.offsets[i], counts.offsets[i + 1])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.lexical.counts import TermCounts, rows
+from rag.lexical.counts import TermCounts, by_term
 
 if TYPE_CHECKING:
     from rank_bm25 import BM25Okapi
@@ -37,7 +37,7 @@ class RankBM25:
 
     @classmethod
     def build(cls, counts: TermCounts, k1: float, b: float) -> "RankBM25":
-        return cls(list(rows(counts)), k1, b)
+        return cls(list(by_term(counts)), k1, b)
 
     @classmethod
     def load(cls, folder: Path) -> "RankBM25":

