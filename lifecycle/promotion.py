@@ -18,8 +18,9 @@ from typing import Literal
 from lifecycle.atomic import lock
 from lifecycle.bundle import open_bundle
 from lifecycle.errors import RegistryError
+from lifecycle.registry import CHALLENGER, CHAMPION, Version
 from lifecycle.state import State
-from lifecycle.tracking import CHALLENGER, CHAMPION, Tracker, Version
+from lifecycle.tracking import Tracker
 
 _TAG = "audit."
 Action = Literal["promote", "rollback"]

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.atomic import write_text
-from lifecycle.bundle import Bundle, seal
+from lifecycle.bundle import Bundle, open_bundle, seal
 from lifecycle.candidates import EVALUATION, SCORES, Judgement, load_evaluation, version_tags
 from lifecycle.evaluation import Evaluation
 from lifecycle.predictors import method_module
+from lifecycle.registry import Version
 from lifecycle.report import Report, render
 from lifecycle.state import State
-from lifecycle.tracking import Run, Tracker, Version, metric_name
+from lifecycle.tracking import Run, Tracker, metric_name
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ class Candidate:
 def log_version(
     tracker: Tracker, state: State, candidate: Candidate, judgement: Judgement
 ) -> Version:
-    """Log run, report and tables, then register the sealed bundle as a new version."""
+    """Log run, report and tables, then register the sealed bundle as a new version.
+
+    Raises BundleError where what MLflow stored of the bundle is not what was sealed.
+    """
     evaluation, scores = load_evaluation(candidate.evaluated)
     manifest = candidate.bundle.manifest
     metrics = evaluation.to_dict()["metrics"]
@@ -66,7 +70,9 @@ def log_version(
         )
     )
     tracker.log_table(run_id, scores.reset_index(), "evaluation/examples.json")
-    return tracker.register(manifest.name, sealed.path, run_id, tags, _requirements(sealed))
+    version = tracker.register(manifest.name, sealed.path, run_id, tags, _requirements(sealed))
+    open_bundle(tracker.bundle_path(version), state.receipts)
+    return version
 
 
 def _report(candidate: Candidate, judgement: Judgement) -> Report:
