@@ -84,13 +84,14 @@ def seal(bundle: Bundle, dest: Path, metrics: Mapping[str, Any], gate: Mapping[s
     return Bundle(dest, manifest)
 
 
-def open_bundle(path: Path, receipts: Path | None = None) -> Bundle:
+def open_bundle(path: Path, receipts: Path | None = None, *, renew: bool = False) -> Bundle:
     """The bundle at ``path``. Raises BundleError naming the file that is missing or altered.
 
-    Every file is hashed; with ``receipts``, a folder, those that changed since they were last.
+    Every file is hashed; with ``receipts``, a folder, only those that changed since they were
+    hashed last, unless ``renew``.
     """
     bundle = Bundle(path, read_manifest(path))
-    check(bundle, receipts)
+    check(bundle, receipts, renew=renew)
     return bundle
 
 
@@ -113,17 +114,17 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def check(bundle: Bundle, receipts: Path | None = None) -> None:
+def check(bundle: Bundle, receipts: Path | None = None, *, renew: bool = False) -> None:
     """Compare every file with its SHA-256. Raises BundleError for the first that differs.
 
-    ``receipts``: see ``lifecycle.hashing``.
+    ``receipts``, ``renew``: as for ``lifecycle.hashing.digests``.
     """
     expected = bundle.manifest.files
     there = {name for name in _names(bundle.path) if name != MANIFEST}
     for name in expected:
         if name not in there:
             raise BundleError(f"bundle {bundle.path} lacks its file {name}.", REBUILD)
-    for name, found in digests(bundle.path, expected, receipts).items():
+    for name, found in digests(bundle.path, expected, receipts, renew=renew).items():
         if found != expected[name]:
             raise BundleError(
                 f"bundle {bundle.path}: {name} was altered (SHA-256 does not match).", REBUILD

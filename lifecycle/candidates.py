@@ -110,7 +110,7 @@ def register(
         if not judgement.decision.passed:
             return "rejected", version, judgement
         tracker.set_alias(name, CHALLENGER, version.number)
-        promote_locked(tracker, name, version.number, "passed its gate")
+        promote_locked(tracker, state, name, version.number, "passed its gate")
         return "promoted", version, judgement
 
 

@@ -33,16 +33,19 @@ def sha256(path: Path) -> str:
         raise BundleError(f"{path} cannot be read: {error.strerror}.", REBUILD) from error
 
 
-def digests(folder: Path, names: Iterable[str], receipts: Path | None = None) -> dict[str, str]:
+def digests(
+    folder: Path, names: Iterable[str], receipts: Path | None = None, *, renew: bool = False
+) -> dict[str, str]:
     """SHA-256 of each of the files ``names`` in ``folder``, in their order.
 
     With ``receipts``, the folder where they are kept, only files that changed since the last call
-    are read. Raises BundleError as ``sha256`` does.
+    are read; with ``renew`` all are, and the receipt is made anew. Raises BundleError as ``sha256``
+    does.
     """
     if receipts is None:
         return _hashed(folder, list(names))
     path = receipts / f"{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]}.json"
-    kept, stats = _read(path), {name: _stat(folder / name) for name in names}
+    kept, stats = {} if renew else _read(path), {name: _stat(folder / name) for name in names}
     known = {name: kept[name][0] for name in kept if kept[name][1] == stats.get(name)}
     latest = time.time_ns() - TICK_NS
     found = known | _hashed(folder, [name for name in stats if name not in known])

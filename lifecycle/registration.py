@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.atomic import write_text
-from lifecycle.bundle import Bundle, open_bundle, seal
+from lifecycle.bundle import Bundle, seal
 from lifecycle.candidates import EVALUATION, SCORES, Judgement, load_evaluation, version_tags
 from lifecycle.evaluation import Evaluation
 from lifecycle.predictors import method_module
@@ -33,10 +33,7 @@ class Candidate:
 def log_version(
     tracker: Tracker, state: State, candidate: Candidate, judgement: Judgement
 ) -> Version:
-    """Log run, report and tables, then register the sealed bundle as a new version.
-
-    Raises BundleError where what MLflow stored of the bundle is not what was sealed.
-    """
+    """Log run, report and tables, then register the sealed bundle as a new version."""
     evaluation, scores = load_evaluation(candidate.evaluated)
     manifest = candidate.bundle.manifest
     metrics = evaluation.to_dict()["metrics"]
@@ -70,9 +67,7 @@ def log_version(
         )
     )
     tracker.log_table(run_id, scores.reset_index(), "evaluation/examples.json")
-    version = tracker.register(manifest.name, sealed.path, run_id, tags, _requirements(sealed))
-    open_bundle(tracker.bundle_path(version), state.receipts)
-    return version
+    return tracker.register(manifest.name, sealed.path, run_id, tags, _requirements(sealed))
 
 
 def _report(candidate: Candidate, judgement: Judgement) -> Report:

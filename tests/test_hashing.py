@@ -41,14 +41,10 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def keep_times(path: Path, change: Callable[[Path], None]) -> None:
-    before = path.stat()
-    change(path)
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
 def overwritten(path: Path) -> None:
-    keep_times(path, lambda path: path.write_text("WEIGHTS"))
+    before = path.stat()
+    path.write_text("WEIGHTS")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def replaced(path: Path) -> None:
@@ -71,6 +67,13 @@ def test_a_file_that_did_not_change_is_not_read_again(bundle: Path, read: list[s
     (bundle / "sub" / "weights.bin").touch()
     open_bundle(bundle, bundle.parent / "receipts")
     assert read == ["weights.bin"]
+
+
+def test_a_receipt_is_renewed_by_reading_every_file(bundle: Path, read: list[str]) -> None:
+    open_bundle(bundle, bundle.parent / "receipts", renew=True)
+    assert sorted(read) == ["settings.json", "weights.bin"]
+    open_bundle(bundle, bundle.parent / "receipts")
+    assert len(read) == 2
 
 
 @pytest.mark.parametrize("alter", [overwritten, replaced, linked])

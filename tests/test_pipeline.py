@@ -21,10 +21,9 @@ from lifecycle.state import State
 from lifecycle.tracking import Tracker
 from tests.toys import write_notes
 
-
 HEAVY = set(
-    "bm25s datasets duckdb jinja2 langchain langchain_core langchain_openai matplotlib mlflow numba "
-    "openai pandas pandera requests rich scipy sentence_transformers sklearn sqlalchemy "
+    "bm25s datasets duckdb jinja2 langchain langchain_core langchain_openai matplotlib mlflow "
+    "numba openai pandas pandera requests rich scipy sentence_transformers sklearn sqlalchemy "
     "torch transformers zenml".split()
 )
 
