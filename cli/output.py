@@ -29,7 +29,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: 
 
 
 def say(text: str = "") -> None:
-    print(text)
+    print(text, flush=True)
 
 
 def next_step(command: str) -> None:
