@@ -5,9 +5,10 @@ import json
 
 from cli.output import next_step, say
 from lifecycle.errors import RegistryError
+from lifecycle.registry import Version
 from lifecycle.stack import load_stack, tracker_of
 from lifecycle.state import State
-from lifecycle.tracking import Tracker, Version
+from lifecycle.tracking import Tracker
 from rag.predictor import RagPredictor, load
 from rag.types import Answer
 
@@ -16,7 +17,7 @@ def main(options: argparse.Namespace) -> int:
     state = State.from_env()
     tracker = tracker_of(load_stack(options.stack, state), state)
     version = _version(tracker, options)
-    predictor = load(tracker.bundle_path(version))
+    predictor = load(tracker.bundle_path(version), receipts=state.receipts)
     if options.json:
         print(json.dumps(predictor.answer(options.question, options.k) | _served(version)))
         return 0

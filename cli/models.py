@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from cli.output import next_step, print_table, say
 from lifecycle.lineage import by_data_version, trained_on, version_facts
 from lifecycle.promotion import audit_trail
+from lifecycle.registry import CHAMPION, Version
 from lifecycle.stack import load_stack, tracker_of
 from lifecycle.state import State
-from lifecycle.tracking import CHAMPION, Tracker, Version
+from lifecycle.tracking import Tracker
 
 
 def main(options: argparse.Namespace) -> int:

@@ -1,19 +1,24 @@
 """What a command prints on standard output: plain lines and tables, and the next thing to type."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
-def console() -> Console:
+def console() -> "Console":
     """A console on standard output as it is now; wide where nobody sees the width."""
+    from rich.console import Console
+
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=140)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: int = -1) -> None:
     """A table whose columns from ``numeric`` on (−1: none) stand to the right."""
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for place, name in enumerate(columns):
         right = 0 <= numeric <= place
@@ -24,7 +29,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: 
 
 
 def say(text: str = "") -> None:
-    console().print(text, markup=False, soft_wrap=True)
+    print(text, flush=True)
 
 
 def next_step(command: str) -> None:

@@ -13,9 +13,10 @@ from lifecycle.candidates import Judgement
 from lifecycle.config import load_config
 from lifecycle.errors import NotPromotedError, UsageError, did_you_mean
 from lifecycle.lineage import version_facts
+from lifecycle.registry import Version
 from lifecycle.stack import load_stack, tracker_of
 from lifecycle.state import State
-from lifecycle.tracking import Tracker, Version
+from lifecycle.tracking import Tracker
 
 
 def main(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from lifecycle.atomic import directory, write_text
 from lifecycle.config import Frozen
 from lifecycle.errors import BundleError
+from lifecycle.hashing import REBUILD, digests
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -83,11 +84,14 @@ def seal(bundle: Bundle, dest: Path, metrics: Mapping[str, Any], gate: Mapping[s
     return Bundle(dest, manifest)
 
 
-def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
-    """The bundle at ``path``. Raises BundleError naming the file that is missing or altered."""
+def open_bundle(path: Path, receipts: Path | None = None, *, renew: bool = False) -> Bundle:
+    """The bundle at ``path``. Raises BundleError naming the file that is missing or altered.
+
+    Every file is hashed; with ``receipts``, a folder, only those that changed since they were
+    hashed last, unless ``renew``.
+    """
     bundle = Bundle(path, read_manifest(path))
-    if verify:
-        check(bundle)
+    check(bundle, receipts, renew=renew)
     return bundle
 
 
@@ -98,45 +102,41 @@ def read_manifest(path: Path) -> Manifest:
         tree = json.loads(text)
         manifest = Manifest.model_validate({k: v for k, v in tree.items() if k != "checksum"})
     except FileNotFoundError as error:
-        raise BundleError(f"{path} is no bundle: it has no {MANIFEST}.", _REBUILD) from error
+        raise BundleError(f"{path} is no bundle: it has no {MANIFEST}.", REBUILD) from error
     except (OSError, ValueError, AttributeError) as error:
-        raise BundleError(f"{path / MANIFEST} cannot be read: {_line(error)}.", _REBUILD) from error
+        raise BundleError(f"{path / MANIFEST} cannot be read: {_line(error)}.", REBUILD) from error
     if manifest.format != FORMAT:
         raise BundleError(
-            f"bundle {path} has format {manifest.format}, this version reads {FORMAT}.", _REBUILD
+            f"bundle {path} has format {manifest.format}, this version reads {FORMAT}.", REBUILD
         )
     if text != _dump(manifest):
-        raise BundleError(f"{path / MANIFEST} was altered (its checksum does not match).", _REBUILD)
+        raise BundleError(f"{path / MANIFEST} was altered (its checksum does not match).", REBUILD)
     return manifest
 
 
-def check(bundle: Bundle) -> None:
-    """Compare every file with its SHA-256. Raises BundleError for the first that differs."""
+def check(bundle: Bundle, receipts: Path | None = None, *, renew: bool = False) -> None:
+    """Compare every file with its SHA-256. Raises BundleError for the first that differs.
+
+    ``receipts``, ``renew``: as for ``lifecycle.hashing.digests``.
+    """
+    expected = bundle.manifest.files
     there = {name for name in _names(bundle.path) if name != MANIFEST}
-    for name, expected in bundle.manifest.files.items():
+    for name in expected:
         if name not in there:
-            raise BundleError(f"bundle {bundle.path} lacks its file {name}.", _REBUILD)
-        if sha256(bundle.path / name) != expected:
+            raise BundleError(f"bundle {bundle.path} lacks its file {name}.", REBUILD)
+    for name, found in digests(bundle.path, expected, receipts, renew=renew).items():
+        if found != expected[name]:
             raise BundleError(
-                f"bundle {bundle.path}: {name} was altered (SHA-256 does not match).", _REBUILD
+                f"bundle {bundle.path}: {name} was altered (SHA-256 does not match).", REBUILD
             )
-    extra = sorted(there - set(bundle.manifest.files))
+    extra = sorted(there - set(expected))
     if extra:
-        raise BundleError(f"bundle {bundle.path} holds {extra[0]}, not in its manifest.", _REBUILD)
+        raise BundleError(f"bundle {bundle.path} holds {extra[0]}, not in its manifest.", REBUILD)
 
 
 def hash_files(folder: Path, skip: Collection[str] = (MANIFEST,)) -> dict[str, str]:
     """SHA-256 of every file below ``folder`` by relative name, those in ``skip`` left out."""
-    return {name: sha256(folder / name) for name in _names(folder) if name not in skip}
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, as hex. Raises BundleError where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error.strerror}.", _REBUILD) from error
+    return digests(folder, [name for name in _names(folder) if name not in skip])
 
 
 def link_or_copy(source: Path, dest: Path) -> None:
@@ -146,9 +146,6 @@ def link_or_copy(source: Path, dest: Path) -> None:
         os.link(source, dest)
     except OSError:
         shutil.copyfile(source, dest)
-
-
-_REBUILD = "Run the pipeline again, or roll back: python run.py rollback NAME."
 
 
 def _identity(manifest: Manifest) -> str:

@@ -10,8 +10,9 @@ from lifecycle.bundle import Bundle, read_manifest
 from lifecycle.evaluation import Evaluation
 from lifecycle.gate import Decision, Rule, decide
 from lifecycle.promotion import audit_trail, promote_locked, registry_lock
+from lifecycle.registry import CHALLENGER, Version
 from lifecycle.state import State
-from lifecycle.tracking import CHALLENGER, Tracker, Version
+from lifecycle.tracking import Tracker
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +110,7 @@ def register(
         if not judgement.decision.passed:
             return "rejected", version, judgement
         tracker.set_alias(name, CHALLENGER, version.number)
-        promote_locked(tracker, name, version.number, "passed its gate")
+        promote_locked(tracker, state, name, version.number, "passed its gate")
         return "promoted", version, judgement
 
 

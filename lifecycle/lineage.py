@@ -1,7 +1,8 @@
 """Lineage both ways: what a version came from, and what came from a data version."""
 
 from lifecycle.errors import RegistryError, did_you_mean
-from lifecycle.tracking import Tracker, Version
+from lifecycle.registry import Version
+from lifecycle.tracking import Tracker
 
 
 def version_facts(tracker: Tracker, version: Version) -> list[tuple[str, str]]:

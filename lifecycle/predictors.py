@@ -8,15 +8,16 @@ from lifecycle.bundle import Kind, read_manifest
 
 
 class Predictor(Protocol):
-    """What a method package's ``predictor.load(path, device)`` returns."""
+    """What a method package's ``predictor.load(path, device, receipts)`` returns."""
 
     def predict(self, rows: list[Any]) -> list[dict[str, Any]]:
         """One JSON-ready answer for each row, in order. Raises InputError for a row it cannot."""
 
 
-def load(path: Path, device: str = "cpu") -> Predictor:
-    """Load the bundle at ``path``; its hashes are checked. Raises BundleError."""
-    return cast(Predictor, method_module(read_manifest(path).kind, "predictor").load(path, device))
+def load(path: Path, device: str = "cpu", receipts: Path | None = None) -> Predictor:
+    """Load the bundle at ``path``, checked as ``open_bundle`` does. Raises BundleError."""
+    module = method_module(read_manifest(path).kind, "predictor")
+    return cast(Predictor, module.load(path, device, receipts))
 
 
 def method_module(kind: Kind, name: str) -> Any:

@@ -18,8 +18,9 @@ from typing import Literal
 from lifecycle.atomic import lock
 from lifecycle.bundle import open_bundle
 from lifecycle.errors import RegistryError
+from lifecycle.registry import CHALLENGER, CHAMPION, Version
 from lifecycle.state import State
-from lifecycle.tracking import CHALLENGER, CHAMPION, Tracker, Version
+from lifecycle.tracking import Tracker
 
 _TAG = "audit."
 Action = Literal["promote", "rollback"]
@@ -56,17 +57,23 @@ def promote(tracker: Tracker, state: State, name: str, number: int, reason: str)
     is champion already; BundleError where its bundle does not load unaltered.
     """
     with registry_lock(state, name):
-        return promote_locked(tracker, name, number, reason)
+        return promote_locked(tracker, state, name, number, reason)
 
 
 def promote_locked(
-    tracker: Tracker, name: str, number: int, reason: str, action: Action = "promote"
+    tracker: Tracker,
+    state: State,
+    name: str,
+    number: int,
+    reason: str,
+    action: Action = "promote",
 ) -> AuditEntry:
     """``promote`` for a caller that holds the registry lock."""
     settle(tracker, name)
     version = tracker.version(name, number)
     champion = tracker.champion(name)
-    _may_serve(tracker, version, champion)
+    _may_serve(version, champion)
+    open_bundle(tracker.bundle_path(version), state.receipts, renew=True)
     entry = AuditEntry(
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         who=f"{getpass.getuser()}@{socket.gethostname()}",
@@ -101,7 +108,7 @@ def rollback(tracker: Tracker, state: State, name: str, reason: str) -> AuditEnt
                 f"{name} has no earlier champion to roll back to.",
                 "See python run.py models, and promote a version by its number.",
             )
-        return promote_locked(tracker, name, past[-1], reason, "rollback")
+        return promote_locked(tracker, state, name, past[-1], reason, "rollback")
 
 
 def served_before(trail: list[AuditEntry]) -> list[int]:
@@ -136,7 +143,7 @@ def settle(tracker: Tracker, name: str) -> None:
             _write(tracker, replace(entry, outcome="done" if moved else "abandoned"))
 
 
-def _may_serve(tracker: Tracker, version: Version, champion: Version | None) -> None:
+def _may_serve(version: Version, champion: Version | None) -> None:
     label = f"{version.name} version {version.number}"
     if not version.passed:
         raise RegistryError(
@@ -145,7 +152,6 @@ def _may_serve(tracker: Tracker, version: Version, champion: Version | None) -> 
         )
     if champion is not None and champion.number == version.number:
         raise RegistryError(f"{label} is the champion already.")
-    open_bundle(tracker.bundle_path(version))
 
 
 def _write(tracker: Tracker, entry: AuditEntry) -> None:

@@ -12,9 +12,10 @@ from lifecycle.bundle import Bundle, seal
 from lifecycle.candidates import EVALUATION, SCORES, Judgement, load_evaluation, version_tags
 from lifecycle.evaluation import Evaluation
 from lifecycle.predictors import method_module
+from lifecycle.registry import Version
 from lifecycle.report import Report, render
 from lifecycle.state import State
-from lifecycle.tracking import Run, Tracker, Version, metric_name
+from lifecycle.tracking import Run, Tracker, metric_name
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,11 @@ class State:
         return self.root / "cache"
 
     @property
+    def receipts(self) -> Path:
+        """Which files of bundles were hashed already; see ``lifecycle.hashing``."""
+        return self.cache / "verified"
+
+    @property
     def quarantine(self) -> Path:
         return self.root / "quarantine"
 

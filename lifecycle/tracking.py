@@ -14,31 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
+from lifecycle import registry
 from lifecycle.errors import BundleError, RegistryError, StorageError, did_you_mean
 from lifecycle.fingerprint import PACKAGES, ROOT
+from lifecycle.registry import CHAMPION, Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
-
-CHAMPION = "champion"
-CHALLENGER = "challenger"
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered version: its number (from 1), tags, MLflow run, aliases, creation in ms."""
-
-    name: str
-    number: int
-    run_id: str
-    tags: Mapping[str, str]
-    aliases: tuple[str, ...]
-    created_ms: int
-
-    @property
-    def passed(self) -> bool:
-        return self.tags.get("gate") == "passed"
 
 
 @dataclass(frozen=True)
@@ -59,14 +42,14 @@ class Tracker:
     def __init__(self, uri: str, artifacts: Path) -> None:
         self.uri = uri
         self.artifacts = artifacts
+        self._database = _sqlite_file(uri)
 
     @cached_property
     def _client(self) -> "MlflowClient":
         import mlflow
 
-        database = _sqlite_file(self.uri)
-        if database is not None:
-            database.parent.mkdir(parents=True, exist_ok=True)
+        if self._database is not None:
+            self._database.parent.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
         with _errors():
@@ -122,6 +105,9 @@ class Tracker:
 
     def names(self) -> list[str]:
         """Every registered model, sorted."""
+        known = registry.names(self._database)
+        if known is not None:
+            return known
         found: list[str] = []
         token = None
         with _errors():
@@ -137,6 +123,9 @@ class Tracker:
         if name not in known:
             remedy = did_you_mean(name, known) or "Train one: python run.py --pipeline rag."
             raise RegistryError(f"no model named {name!r} is registered.", remedy)
+        read = registry.versions(self._database, name)
+        if read is not None:
+            return read
         with _errors():
             found = self._client.search_model_versions(f"name='{name}'")
             aliases = self._client.get_registered_model(name).aliases
@@ -182,15 +171,10 @@ class Tracker:
 
     def bundle_path(self, version: Version) -> Path:
         """The version's bundle as a local folder, downloaded where the store is remote."""
-        import mlflow
-
-        with _errors(), _quiet():
-            source = self._client.get_model_version_download_uri(version.name, str(version.number))
-            parsed = urlparse(source)
-            if parsed.scheme in ("", "file"):
-                folder = Path(unquote(parsed.path))
-            else:
-                folder = Path(mlflow.artifacts.download_artifacts(source))
+        source = self._location(version)
+        parsed = urlparse(source)
+        local = parsed.scheme in ("", "file")
+        folder = Path(unquote(parsed.path)) if local else self._download(source)
         stored = [path for path in (folder / "artifacts").glob("*") if path.is_dir()]
         if len(stored) != 1:
             raise BundleError(
@@ -198,6 +182,20 @@ class Tracker:
                 "Its files were removed; promote another version or run the pipeline again.",
             )
         return stored[0]
+
+    def _location(self, version: Version) -> str:
+        found = registry.location(self._database, version)
+        if found is not None:
+            return found
+        with _errors():
+            name, number = version.name, str(version.number)
+            return str(self._client.get_model_version_download_uri(name, number))
+
+    def _download(self, source: str) -> Path:
+        import mlflow
+
+        with _errors(), _quiet():
+            return Path(mlflow.artifacts.download_artifacts(source))
 
     def run_metrics(self, run_id: str) -> dict[str, float]:
         with _errors():
@@ -207,7 +205,7 @@ class Tracker:
         found = self._client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        location = (self.artifacts / name).as_uri() if _sqlite_file(self.uri) else None
+        location = (self.artifacts / name).as_uri() if self._database else None
         return str(self._client.create_experiment(name, artifact_location=location))
 
     def _ensure_model(self, name: str) -> None:
@@ -234,7 +232,8 @@ def _version(found: "MlflowVersion", aliases: Mapping[str, str]) -> Version:
 
 
 def _sqlite_file(uri: str) -> Path | None:
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+    path = uri.partition("?")[0]
+    return Path(path.removeprefix("sqlite:///")) if path.startswith("sqlite:///") else None
 
 
 def _now_ms() -> int:

@@ -42,11 +42,11 @@ def take_along(source: Path, folder: Path) -> None:
 
 
 def from_bundle(folder: Path, config: EmbeddingConfig, device: str) -> Embedder:
-    """The embedder that made the vectors of the bundle in ``folder``."""
+    """The embedder that made the vectors of the opened bundle in ``folder``."""
     export = folder / EXPORT
     if not export.is_dir():
         return load_embedder(config.model, device, config.batch_size)
-    opened = Export.open(export)
+    opened = Export.of_checked(export)
     return OnnxEmbedder(opened.name, lambda: opened)
 
 

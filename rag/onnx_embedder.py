@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.bundle import sha256
 from lifecycle.errors import BundleError
+from lifecycle.hashing import sha256
 from rag.tokens import TokenCounter
 from rag.types import Vectors
 
@@ -75,24 +75,33 @@ class Export:
     @classmethod
     def open(cls, folder: Path) -> "Export":
         """The export in ``folder``. Raises BundleError, naming the file that was altered."""
-        path = folder / MANIFEST
-        try:
-            stored = json.loads(path.read_text("utf-8"))
-            if stored.pop("format") != FORMAT:
-                raise BundleError(f"{path} has another format than {FORMAT}.")
-            files: dict[str, str] = stored.pop("files")
-            agreement = stored.pop("agreement")
-            export = cls(folder, agreement=agreement and Agreement(**agreement), **stored)
-        except OSError as error:
-            raise BundleError(f"{path} cannot be read: {error.strerror}.") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BundleError(f"{path} was altered: {error!r}.") from error
+        export, files = cls._read(folder / MANIFEST)
         for name in (MODEL, TOKENIZER):
             if sha256(folder / name) != files.get(name):
                 raise BundleError(
                     f"{folder / name} was altered: its SHA-256 is not the manifest's."
                 )
         return export
+
+    @classmethod
+    def of_checked(cls, folder: Path) -> "Export":
+        """The export in a part of a bundle, which was checked as the bundle was opened."""
+        return cls._read(folder / MANIFEST)[0]
+
+    @classmethod
+    def _read(cls, path: Path) -> tuple["Export", dict[str, str]]:
+        try:
+            stored = json.loads(path.read_text("utf-8"))
+            if stored.pop("format") != FORMAT:
+                raise BundleError(f"{path} has another format than {FORMAT}.")
+            files: dict[str, str] = stored.pop("files")
+            agreement = stored.pop("agreement")
+            agreed = agreement and Agreement(**agreement)
+            return cls(path.parent, agreement=agreed, **stored), files
+        except OSError as error:
+            raise BundleError(f"{path} cannot be read: {error.strerror}.") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"{path} was altered: {error!r}.") from error
 
     def manifest(self) -> str:
         """The manifest's text, with the files as they are now. Raises BundleError."""

@@ -42,9 +42,9 @@ class RagPredictor:
         return [self.answer(str(question)) for question in rows]
 
 
-def load(path: Path, device: str = "cpu") -> RagPredictor:
-    """The predictor of the bundle at ``path``, its hashes checked. Raises BundleError."""
-    return predictor_of(open_bundle(path), device)
+def load(path: Path, device: str = "cpu", receipts: Path | None = None) -> RagPredictor:
+    """The predictor of the bundle at ``path``, checked as ``open_bundle`` does. BundleError."""
+    return predictor_of(open_bundle(path, receipts), device)
 
 
 def predictor_of(bundle: Bundle, device: str = "cpu") -> RagPredictor:

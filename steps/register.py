@@ -8,8 +8,8 @@ from lifecycle.bundle import open_bundle
 from lifecycle.candidates import Judgement, register
 from lifecycle.gate import Rule
 from lifecycle.registration import Candidate, log_version
+from lifecycle.registry import Version
 from lifecycle.state import State
-from lifecycle.tracking import Version
 from steps.artifacts import Folder, new_folder
 from steps.clock import clock
 from steps.gate import ask

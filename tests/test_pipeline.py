@@ -1,5 +1,6 @@
 """The RAG pipeline from end to end, through ZenML, MLflow and the files it leaves."""
 
+import ast
 import json
 import os
 import re
@@ -19,6 +20,12 @@ from lifecycle.stack import load_stack, tracker_of
 from lifecycle.state import State
 from lifecycle.tracking import Tracker
 from tests.toys import write_notes
+
+HEAVY = set(
+    "bm25s datasets duckdb jinja2 langchain langchain_core langchain_openai matplotlib mlflow "
+    "numba openai pandas pandera requests rich scipy sentence_transformers sklearn sqlalchemy "
+    "torch transformers zenml".split()
+)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +148,21 @@ def test_an_answer_comes_with_citations_that_open(
     assert main(["ask", question, "--name", "notes"]) == 0
     shown = capfd.readouterr().out
     assert "[1]" in shown and "tea.md" in shown and "notes version 2" in shown
+
+
+def test_asking_imports_nothing_that_an_answer_does_not_need(home: Path) -> None:
+    code = (
+        "import sys\nfrom cli.main import main\n"
+        "assert main(['ask', 'How long should green tea steep?', '--name', 'notes']) == 0\n"
+        "print({name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    answer, modules = done.stdout.rsplit("\n", 2)[:2]
+    assert "three minutes" in answer or "four minutes" in answer
+    assert "onnxruntime" in modules
+    assert not HEAVY & ast.literal_eval(modules)
 
 
 @pytest.mark.parametrize("question", ["", "   "])
