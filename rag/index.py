@@ -25,6 +25,7 @@ from lifecycle.atomic import storage_errors
 from lifecycle.errors import BundleError, InvalidDataError
 from rag.config import RetrievalConfig
 from rag.dense import Dense, FlatIndex
+from rag.filters import Filters
 from rag.lexical import Lexical, build_lexical, load_lexical, save_lexical
 from rag.tables import chunks_from, chunks_table, documents_from, documents_table
 from rag.types import Chunk, Document, Vectors
@@ -158,6 +159,10 @@ class RagIndex:
         if not found:
             raise BundleError(f"the index holds no document {doc_id!r}.", _REBUILD)
         return found[0]
+
+    @cached_property
+    def filters(self) -> Filters:
+        return Filters(self.table)
 
     @cached_property
     def _document_table(self) -> "pa.Table":

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from lifecycle.errors import BundleError, InputError, UsageError, did_you_mean
 from rag.config import RetrievalConfig
 from rag.embedder import Embedder
+from rag.filters import Mask, Wanted
 from rag.fusion import rrf, zscore
 from rag.index import RagIndex
+from rag.rerank import Reranker, rerank
 from rag.types import Passage
 
 Mode = Literal["hybrid", "lexical", "dense"]
@@ -24,7 +26,7 @@ NO_SIMILARITY = float("nan")
 
 @dataclass
 class Timings:
-    """Milliseconds of one search by stage: embed, lexical, dense, fuse, fetch."""
+    """Milliseconds of one search by stage: filter, embed, lexical, dense, fuse, fetch, rerank."""
 
     stages: dict[str, float] = field(default_factory=dict)
 
@@ -41,7 +43,13 @@ class Retriever:
     Raises BundleError where ``embedder`` is not the one that made the index's vectors.
     """
 
-    def __init__(self, index: RagIndex, embedder: Embedder, config: RetrievalConfig) -> None:
+    def __init__(
+        self,
+        index: RagIndex,
+        embedder: Embedder,
+        config: RetrievalConfig,
+        reranker: Reranker | None = None,
+    ) -> None:
         if embedder.name != index.settings.embedder:
             raise BundleError(
                 f"the index holds vectors of {index.settings.embedder!r}, "
@@ -51,10 +59,21 @@ class Retriever:
         self.index = index
         self.embedder = embedder
         self.config = config
+        self.reranker = reranker
         self._last = threading.local()
 
-    def search(self, question: str, k: int | None = None, mode: Mode = "hybrid") -> list[Passage]:
+    def search(
+        self,
+        question: str,
+        k: int | None = None,
+        mode: Mode = "hybrid",
+        filters: Wanted | None = None,
+    ) -> list[Passage]:
         """The ``k`` best passages (by default as configured), best first.
+
+        ``filters`` (see ``rag.filters``) leaves chunks out of the ranking; the others score as
+        they do without it, but for ``rrf``, which counts ranks among those left. A reranker orders
+        hybrid searches only.
 
         ``lexical`` finds only chunks that share a term with the question and leaves
         ``similarity`` NaN, as nothing is embedded. Of a long question the embedder reads what
@@ -62,10 +81,14 @@ class Retriever:
         """
         _check(mode, k)
         question = _clean(question)
+        k = k or self.config.k
         timings = Timings()
-        scores, similarity = self._score(question, mode, timings)
+        allowed = self._allowed(filters, timings) if filters else None
+        scores, similarity = self._score(question, mode, allowed, timings)
+        reranker = self.reranker if mode == "hybrid" else None
         with timings.measure("fetch"):
-            found = top(scores, k or self.config.k)
+            depth = max(k, self.config.rerank.depth) if reranker else k
+            found = _best(scores, depth, allowed)
             if mode == "lexical":
                 found = found[scores[found] > 0]
             chunks = self.index.take(found)
@@ -73,6 +96,9 @@ class Retriever:
                 Passage(chunk, float(scores[at]), float(similarity[at]), rank)
                 for rank, (at, chunk) in enumerate(zip(found, chunks, strict=True), 1)
             ]
+        if reranker:
+            with timings.measure("rerank"):
+                passages = rerank(question, passages, reranker, self.config.rerank)[:k]
         self._last.timings = timings.stages
         return passages
 
@@ -86,7 +112,13 @@ class Retriever:
         self.index.lexical.warm_up()
         self.search("warm up")
 
-    def _score(self, question: str, mode: Mode, timings: Timings) -> tuple[Scores, Scores]:
+    def _allowed(self, filters: Wanted, timings: Timings) -> Mask:
+        with timings.measure("filter"):
+            return self.index.filters.mask(filters)
+
+    def _score(
+        self, question: str, mode: Mode, allowed: Mask | None, timings: Timings
+    ) -> tuple[Scores, Scores]:
         """The scores to rank by and the cosines, of every chunk."""
         lexical = similarity = np.full(len(self.index), NO_SIMILARITY, dtype=np.float32)
         if mode != "dense":
@@ -101,10 +133,12 @@ class Retriever:
         if mode == "dense":
             return similarity, similarity
         with timings.measure("fuse"):
-            return self._fuse(lexical, similarity), similarity
+            return self._fuse(lexical, similarity, allowed), similarity
 
-    def _fuse(self, lexical: Scores, dense: Scores) -> Scores:
+    def _fuse(self, lexical: Scores, dense: Scores, allowed: Mask | None) -> Scores:
         if self.config.fusion == "rrf":
+            if allowed is not None:
+                lexical, dense = (np.where(allowed, one, -np.inf) for one in (lexical, dense))
             return rrf(lexical, dense, self.config.lexical_weight, self.config.candidates)
         return zscore(lexical, dense, self.config.lexical_weight)
 
@@ -118,6 +152,13 @@ def top(scores: Scores, k: int) -> NDArray[np.int64]:
         chosen = np.arange(len(scores))
     best: NDArray[np.int64] = chosen[np.argsort(-scores[chosen], kind="stable")][:k]
     return best
+
+
+def _best(scores: Scores, k: int, allowed: Mask | None) -> NDArray[np.int64]:
+    if allowed is None:
+        return top(scores, k)
+    rows = np.flatnonzero(allowed)
+    return rows[top(scores[rows], k)]
 
 
 def _check(mode: str, k: int | None) -> None:
