@@ -28,6 +28,7 @@ Mask = NDArray[np.bool_]
 Value = str | int
 Wanted = Mapping[str, Value | Sequence[Value]]
 
+_EXAMPLE = "Example: 'uri=docs/*'."
 _PAGES = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
 
 
@@ -102,7 +103,7 @@ def parsed(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for word in words:
         field, equals, value = word.partition("=")
         if not equals:
-            raise UsageError(f"--filter {word!r} is no field=value.", "Example: 'uri=docs/*'.")
+            raise UsageError(f"--filter {word!r} is no field=value.", _EXAMPLE)
         wanted.setdefault(field.strip(), []).append(value.strip())
     return checked(wanted)
 
@@ -125,14 +126,14 @@ def _values(field: str, given: Value | Sequence[Value]) -> tuple[str, ...]:
         raise UsageError(f"there is no field {field!r} to filter by.", did_you_mean(field, FIELDS))
     values = [given] if isinstance(given, str | int) else given
     if not isinstance(values, Sequence) or not values:
-        raise UsageError(f"the filter on {field} has no value.", f"Known fields: {FIELDS}.")
+        raise UsageError(f"the filter {field}={given!r} has no value.", _EXAMPLE)
     return tuple(_value(field, value) for value in values)
 
 
 def _value(field: str, value: Value) -> str:
     text = str(value)
     if not isinstance(value, str | int) or not text:
-        raise UsageError(f"the filter {field}={value!r} is no text.", "Example: 'uri=docs/*'.")
+        raise UsageError(f"the filter {field}={value!r} is no text.", _EXAMPLE)
     if field == "page":
         _range(text)
     return text
