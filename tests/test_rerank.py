@@ -15,12 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from lifecycle.bundle import Manifest, write
 from lifecycle.errors import ConfigError
 from rag.config import RagConfig, RerankConfig, RetrievalConfig
+from rag.predictor import predictor_of
 from rag.rerank import Reranker, load_reranker, rerank, reranked
 from rag.retriever import Mode, Retriever
 from rag.stages.load import needs_hub
-from tests.contracts import WordEmbedder, ids, index_of
+from tests.contracts import WordEmbedder, ids, index_of, minilm
 from tests.corpus import passages_from
 
 if TYPE_CHECKING:
@@ -255,6 +257,23 @@ class TestRefused:
             weights.unlink()
         with pytest.raises(ConfigError, match="cannot be loaded"):
             load_reranker(str(folder)).scores("red", TEXTS)
+
+
+def test_a_bundle_remembers_its_reranker(folders: dict[str, Path], tmp_path: Path) -> None:
+    settings = {"retrieval": {"rerank": {"model": str(folders["trained"])}}}
+    config = RagConfig.model_validate(settings)
+    index = index_of(TEXTS, minilm(), config.retrieval)
+    manifest = Manifest(
+        name="fruit",
+        kind="rag",
+        use_case="fruit",
+        data_version="d",
+        code_version={"fingerprint": "f"},
+        settings=config.model_dump(mode="json"),
+    )
+    predictor = predictor_of(write(tmp_path / "bundle", manifest, index.save))
+    for colour, fruit in FRUIT.items():
+        assert fruit in predictor.search(colour, 1)[0].chunk.text
 
 
 def test_a_hub_model_needs_the_hub() -> None:
