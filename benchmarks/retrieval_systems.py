@@ -25,7 +25,8 @@ from rag.embedder import Embedder
 from rag.index import RagIndex
 from rag.lexical.tokenize import STOPWORDS
 from rag.parsers import parse
-from rag.retriever import Retriever, top
+from rag.ranking import top
+from rag.retriever import Retriever
 from rag.tokens import PACKAGED, TokenCounter
 from rag.types import Chunk, Document, Vectors
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 
 from cli.output import next_step, say
 from lifecycle.errors import RegistryError
@@ -9,19 +10,24 @@ from lifecycle.registry import Version
 from lifecycle.stack import load_stack, tracker_of
 from lifecycle.state import State
 from lifecycle.tracking import Tracker
+from rag.filters import Wanted, described, parsed
 from rag.predictor import RagPredictor, load
 from rag.types import Answer
 
 
 def main(options: argparse.Namespace) -> int:
+    filters = parsed(options.filter)
     state = State.from_env()
     tracker = tracker_of(load_stack(options.stack, state), state)
     version = _version(tracker, options)
     predictor = load(tracker.bundle_path(version), receipts=state.receipts)
+    if filters and not predictor.retriever.index.filters.mask(filters).any():
+        print(f"No chunk of {version.name} fits the filter {described(filters)}.", file=sys.stderr)
     if options.json:
-        print(json.dumps(predictor.answer(options.question, options.k) | _served(version)))
+        answered = predictor.answer(options.question, options.k, filters)
+        print(json.dumps(answered | _served(version)))
         return 0
-    answer = _stream(predictor, options)
+    answer = _stream(predictor, options, filters)
     _citations(answer)
     say(
         f"\n{version.name} version {version.number}, data version "
@@ -44,8 +50,8 @@ def _version(tracker: Tracker, options: argparse.Namespace) -> Version:
     return champion
 
 
-def _stream(predictor: RagPredictor, options: argparse.Namespace) -> Answer:
-    for event in predictor.ask(options.question, options.k):
+def _stream(predictor: RagPredictor, options: argparse.Namespace, filters: Wanted) -> Answer:
+    for event in predictor.ask(options.question, options.k, filters):
         if isinstance(event, Answer):
             print()
             return event

@@ -66,6 +66,13 @@ def ask_parser() -> Parser:
     parser.add_argument("--name", metavar="NAME", default="handbook", help="registered model")
     parser.add_argument("--version", metavar="N", type=int, help="this version, not the champion")
     parser.add_argument("--k", metavar="K", type=int, help="passages to retrieve")
+    parser.add_argument(
+        "--filter",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help="only from there: uri, title, heading, suffix, page; may be repeated",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return _with_stack(parser)
 

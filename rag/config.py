@@ -41,6 +41,15 @@ class EmbeddingConfig(Frozen):
     batch_size: int = Field(32, ge=1)
 
 
+class RerankConfig(Frozen):
+    """``model``: the folder or hub id of a cross-encoder, empty for none; ``depth``: passages it
+    reads; ``weight``: its share against the fused score among those."""
+
+    model: str = ""
+    depth: int = Field(50, ge=1, le=1000)
+    weight: float = Field(1.0, ge=0, le=1)
+
+
 class RetrievalConfig(Frozen):
     """``lexical_weight`` is BM25's share in the z-score sum, the dense score has the rest."""
 
@@ -52,10 +61,18 @@ class RetrievalConfig(Frozen):
     bm25_b: float = Field(0.5, ge=0, le=1)
     lexical_engine: Literal["auto", "rank-bm25", "bm25s"] = "auto"
     dense_engine: Literal["auto", "flat", "codes"] = "auto"
+    rerank: RerankConfig = RerankConfig()
+
+
+MERGE_TOKENS = 480  # two chunks of the default size
 
 
 class GenerationConfig(Frozen):
-    """``openai`` means any server with OpenAI's chat completions under ``base_url``."""
+    """``openai`` means any server with OpenAI's chat completions under ``base_url``.
+
+    ``merge_tokens``: the longest passage that neighbouring chunks may make; 0 leaves them apart,
+    and unset (see ``merge_limit``) only language models get them together.
+    """
 
     provider: Literal["extractive", "openai"] = "extractive"
     max_sentences: int = Field(3, ge=1, le=20)
@@ -66,6 +83,13 @@ class GenerationConfig(Frozen):
     max_tokens: int = Field(400, ge=1)
     temperature: float = Field(0.0, ge=0)
     timeout_s: float = Field(60.0, gt=0)
+    merge_tokens: int | None = Field(None, ge=0)
+
+    @property
+    def merge_limit(self) -> int:
+        if self.merge_tokens is not None:
+            return self.merge_tokens
+        return 0 if self.provider == "extractive" else MERGE_TOKENS
 
 
 class QuestionsConfig(Frozen):

@@ -6,7 +6,6 @@ stays quick.
 """
 
 import hashlib
-import re
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from lifecycle.errors import BundleError, ConfigError
+from rag.hub import check_device, from_hub, is_hub_id
 from rag.tokens import PACKAGED, TokenCounter
 from rag.types import Vectors
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 PACKAGED_NAME = "all-MiniLM-L6-v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _SHOWN = 12
 _LONGEST = 512
 # Beyond this a text has no token within the limit, or is no text.
@@ -102,11 +101,10 @@ class SentenceTransformerEmbedder:
     def _encode(self, texts: Sequence[str], kind: Literal["document", "query"]) -> Vectors:
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
-        limit = self.max_tokens * _CHARACTERS_A_TOKEN
         # The tokenizer's settings are changed by every call: one at a time.
         with self._lock:
             vectors = self._model.encode(
-                [_readable(text, limit) for text in texts],
+                [readable(text, self.max_tokens) for text in texts],
                 prompt_name=kind if kind in self._model.prompts else None,
                 batch_size=self._batch_size,
                 normalize_embeddings=True,
@@ -155,15 +153,14 @@ def load_embedder(
     return SentenceTransformerEmbedder(name, folder, device, batch_size, threads)
 
 
+def readable(text: str, max_tokens: int) -> str:
+    """The part of ``text`` that a model may read; lone surrogates, which none can, replaced."""
+    return text[: max_tokens * _CHARACTERS_A_TOKEN].encode("utf-8", errors="replace").decode()
+
+
 def load_token_counter(model: str) -> TokenCounter:
     """What counts ``model``'s tokens, without its weights and without torch."""
     return TokenCounter.load(PACKAGED if model == PACKAGED else str(model_folder(model)))
-
-
-def is_hub_id(model: str) -> bool:
-    """Whether ``model`` can only mean a model on the Hugging Face hub."""
-    named = model != PACKAGED and not Path(model).expanduser().exists()
-    return named and _HUB_ID.fullmatch(model) is not None
 
 
 def model_folder(model: str) -> Path:
@@ -173,7 +170,7 @@ def model_folder(model: str) -> Path:
 
         return Path(get_model_path())
     if is_hub_id(model):
-        return _from_hub(model)
+        return from_hub(model, "embedding.model", f"{PACKAGED!r} or a folder")
     folder = Path(model).expanduser()
     if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
         raise ConfigError(
@@ -184,28 +181,13 @@ def model_folder(model: str) -> Path:
     return folder.resolve()
 
 
-def _from_hub(model: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    unused = ["*.bin", "*.h5", "*.msgpack", "*.onnx", "*.ot", "onnx/*", "openvino/*"]
-    try:
-        return Path(snapshot_download(model, ignore_patterns=unused))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"embedding.model {model!r} is neither a folder nor to be had from the Hugging Face "
-            f"hub: {str(error).splitlines()[0]}",
-            f"Use {PACKAGED!r} or a folder; with a network, set HF_HUB_OFFLINE=0.",
-        ) from error
-
-
 def _load(folder: Path, device: str, threads: int | None) -> "SentenceTransformer":
     import torch
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device {device!r} was asked for, but torch finds no GPU.")
+    check_device(device)
     if threads:
         torch.set_num_threads(threads)
     disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -246,8 +228,3 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _readable(text: str, limit: int) -> str:
-    """The part of ``text`` that a model may read; lone surrogates, which none can, replaced."""
-    return text[:limit].encode("utf-8", errors="replace").decode()

@@ -1,6 +1,6 @@
 """Measures retrieval and answers on questions, one row each: what the gate and the report read."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, get_args
@@ -31,17 +31,21 @@ ANSWER_METRICS = (
 METRICS = (*(f"{mode}.{name}" for mode in MODES for name in RANKING_METRICS), *ANSWER_METRICS)
 _PERCENTILES = (50, 95)
 
+Context = Callable[[Sequence[Passage]], list[Passage]]
+
 
 def evaluate(
     retriever: Retriever,
     generator: Generator,
     questions: Sequence[Question],
     relevant: Mapping[str, Set[str]],
+    context: Context = list,
 ) -> tuple["pd.DataFrame", dict[str, float]]:
     """Scores by question id, and facts about the whole run.
 
     ``relevant``: chunk ids by question, as ``rag.relevance`` finds them; an answerable question
-    without an entry is left out, as nobody knows what would be right. The columns METRICS are NaN
+    without an entry is left out, as nobody knows what would be right. ``context`` makes of the
+    passages found what the generator reads. The columns METRICS are NaN
     where a measure does not apply, so that the mean of the rest is the metric; ``topic`` and
     ``answerable`` are segments; ``latency.*`` is in milliseconds; ``question``, ``answer``,
     ``expected``, ``source``, ``cited`` and ``top_sources`` are for people. Facts:
@@ -59,7 +63,7 @@ def evaluate(
         )
     retriever.warm_up()
     rows = [
-        _row(_ask(retriever, generator, question), relevant.get(question.id, frozenset()))
+        _row(_ask(retriever, generator, question, context), relevant.get(question.id, frozenset()))
         for question in track(asked, "Asking", total=len(asked))
     ]
     scores = pd.DataFrame(rows, index=pd.Index([one.id for one in asked], name="question_id"))
@@ -83,16 +87,20 @@ def worst_questions(scores: "pd.DataFrame", n: int = 10) -> "pd.DataFrame":
 class _Asked:
     question: Question
     rankings: Mapping[Mode, Sequence[Passage]]
+    given: Sequence[Passage]
     answer: Answer
     milliseconds: Mapping[str, float]
 
 
-def _ask(retriever: Retriever, generator: Generator, question: Question) -> _Asked:
+def _ask(
+    retriever: Retriever, generator: Generator, question: Question, context: Context
+) -> _Asked:
     start = perf_counter()
     found = retriever.search(question.question, max(DEPTH, retriever.config.k))
     searched = perf_counter()
     stages = retriever.timings
-    answer = generate(generator, question.question, found[: retriever.config.k])
+    given = context(found[: retriever.config.k])
+    answer = generate(generator, question.question, given)
     end = perf_counter()
     stages |= {
         "search_ms": (searched - start) * 1000,
@@ -103,7 +111,7 @@ def _ask(retriever: Retriever, generator: Generator, question: Question) -> _Ask
     if question.answerable:
         for mode in set(MODES) - {"hybrid"}:
             rankings[mode] = retriever.search(question.question, DEPTH, mode)
-    return _Asked(question, rankings, answer, stages)
+    return _Asked(question, rankings, given, answer, stages)
 
 
 def _row(asked: _Asked, relevant: Set[str]) -> dict[str, object]:
@@ -113,7 +121,7 @@ def _row(asked: _Asked, relevant: Set[str]) -> dict[str, object]:
         "topic": question.topic,
         "answerable": question.answerable,
         **_ranking_scores(asked.rankings, relevant),
-        **_answer_scores(question, answer, relevant),
+        **_answer_scores(asked, relevant),
         **{f"latency.{stage}": value for stage, value in asked.milliseconds.items()},
         "answer": answer.text,
         "abstained": answer.abstained,
@@ -142,8 +150,9 @@ def _ranking_scores(
     return scores
 
 
-def _answer_scores(question: Question, answer: Answer, relevant: Set[str]) -> dict[str, float]:
-    cited = [citation.chunk.chunk_id for citation in answer.citations]
+def _answer_scores(asked: _Asked, relevant: Set[str]) -> dict[str, float]:
+    question, answer = asked.question, asked.answer
+    cited = [asked.given[citation.number - 1].chunk_ids for citation in answer.citations]
     said = "" if answer.abstained else without_citations(answer.text)
     return {
         "answer.span_f1": metrics.span_f1(said, question.answer),

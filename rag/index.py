@@ -16,6 +16,7 @@ file is a pickle.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from rag import arrow_files
 from rag.arrow_files import REBUILD
 from rag.config import RetrievalConfig
 from rag.dense import Dense, DenseIndex, Moments, build_dense, load_dense
+from rag.filters import Filters
 from rag.lexical import Lexical, lexical_of, load_lexical, save_lexical
 from rag.prepared import Prepared
 from rag.tables import chunks_from, documents_from, documents_table
@@ -180,6 +182,10 @@ class RagIndex:
         if not len(found):
             raise BundleError(f"the index holds no document {doc_id!r}.", REBUILD)
         return documents_from(found)[0]
+
+    @cached_property
+    def filters(self) -> Filters:
+        return Filters(self.table)
 
     @property
     def _document_table(self) -> "pa.Table":

@@ -69,11 +69,12 @@ def span_f1(answer: str, gold: str) -> float:
     return max((_best_window_from(said, start, wanted) for start in range(len(said))), default=0.0)
 
 
-def citation_precision(cited: Sequence[str], relevant: Collection[str]) -> float:
-    """Share of the cited chunks that are relevant; NaN where nothing is cited or relevant."""
+def citation_precision(cited: Sequence[Collection[str]], relevant: Collection[str]) -> float:
+    """Share of the cited passages, each the ids of its chunks, with a relevant chunk in them; NaN
+    where nothing is cited or relevant."""
     if not cited or not relevant:
         return NOT_APPLICABLE
-    return sum(one in relevant for one in cited) / len(cited)
+    return sum(any(one in relevant for one in ids) for ids in cited) / len(cited)
 
 
 def abstention_precision(abstained: bool, answerable: bool) -> float:

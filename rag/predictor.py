@@ -1,14 +1,17 @@
 """What answers questions from a bundle."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from lifecycle.bundle import Bundle, open_bundle
 from rag.config import EmbeddingConfig, GenerationConfig, RetrievalConfig
 from rag.engines import from_bundle
+from rag.filters import Wanted
 from rag.generators import Generator, generate, load_generator
 from rag.index import RagIndex
+from rag.neighbours import merged
+from rag.rerank import load_reranker
 from rag.retriever import Retriever
 from rag.types import Answer, Passage
 
@@ -17,24 +20,39 @@ class RagPredictor:
     """Answers from one bundle. Safe to use from several threads."""
 
     def __init__(
-        self, bundle: Bundle, retriever: Retriever, generator: Generator, passages: int
+        self, bundle: Bundle, retriever: Retriever, generator: Generator, merge_tokens: int
     ) -> None:
         self.bundle = bundle
         self.retriever = retriever
         self.generator = generator
-        self.passages = passages
+        self.merge_tokens = merge_tokens
 
-    def search(self, question: str, k: int | None = None) -> list[Passage]:
-        """The ``k`` best passages (by default as configured), best first. InputError if empty."""
-        return self.retriever.search(question, k or self.passages)
+    def search(
+        self, question: str, k: int | None = None, filters: Wanted | None = None
+    ) -> list[Passage]:
+        """The ``k`` best passages (by default as configured), best first, as the index has them.
 
-    def ask(self, question: str, k: int | None = None) -> Iterator[str | Answer]:
+        ``filters``: see ``rag.filters``. InputError for an empty question.
+        """
+        return self.retriever.search(question, k, filters=filters)
+
+    def context(self, passages: Sequence[Passage]) -> list[Passage]:
+        """What the generator reads of ``passages``: neighbouring ones as one, as configured."""
+        index = self.retriever.index
+        return merged(passages, lambda doc_id: index.document(doc_id).text, self.merge_tokens)
+
+    def ask(
+        self, question: str, k: int | None = None, filters: Wanted | None = None
+    ) -> Iterator[str | Answer]:
         """Pieces of text as they are generated, then the Answer."""
-        return self.generator.stream(question, self.search(question, k))
+        passages = self.context(self.search(question, k, filters))
+        return self.generator.stream(question, passages)
 
-    def answer(self, question: str, k: int | None = None) -> dict[str, Any]:
+    def answer(
+        self, question: str, k: int | None = None, filters: Wanted | None = None
+    ) -> dict[str, Any]:
         """The answer to one question, ready for JSON."""
-        passages = self.search(question, k)
+        passages = self.context(self.search(question, k, filters))
         return as_json(question, generate(self.generator, question, passages))
 
     def predict(self, rows: list[Any]) -> list[dict[str, Any]]:
@@ -54,8 +72,11 @@ def predictor_of(bundle: Bundle, device: str = "cpu") -> RagPredictor:
     generation = GenerationConfig.model_validate(settings["generation"])
     embedding = EmbeddingConfig.model_validate(settings["embedding"])
     embedder = from_bundle(bundle.path, embedding, device)
-    retriever = Retriever(RagIndex.load(bundle.path), embedder, retrieval)
-    return RagPredictor(bundle, retriever, load_generator(generation, embedder), retrieval.k)
+    rerank = retrieval.rerank.model
+    reranker = load_reranker(rerank, device) if rerank else None
+    retriever = Retriever(RagIndex.load(bundle.path), embedder, retrieval, reranker)
+    generator = load_generator(generation, embedder)
+    return RagPredictor(bundle, retriever, generator, generation.merge_limit)
 
 
 def as_json(question: str, answer: Answer) -> dict[str, Any]:

@@ -1,59 +1,18 @@
-"""From a question to ranked passages: BM25 and vectors, fused.
-
-Up to 20,000 chunks every one gets both scores. Beyond, the best by words and the best by meaning
-are candidates, scored exactly by both and measured against the spread of all scores of the index,
-which is known without computing them (``rag.dense.Moments``): so the fused scores of the candidates
-are those that scoring everything would give.
-"""
+"""From a question to passages: ranked, filtered, reranked."""
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
-from time import perf_counter
-from typing import Literal, NamedTuple, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal, get_args
 
 from lifecycle.errors import BundleError, InputError, UsageError, did_you_mean
 from rag.config import RetrievalConfig
-from rag.dense import Positions, best
 from rag.embedder import Embedder
-from rag.fusion import Spread, rrf, spread, zscore
+from rag.filters import Mask, Wanted
 from rag.index import RagIndex
-from rag.types import Passage, Vectors
+from rag.ranking import Ranker, Ranking, Timings
+from rag.rerank import Reranker, rerank
+from rag.types import Passage
 
 Mode = Literal["hybrid", "lexical", "dense"]
-Scores = NDArray[np.float32]
-NO_SIMILARITY = float("nan")
-SCORED_WHOLLY = 20_000
-_POSITIVE = float(np.finfo(np.float32).tiny)
-_BLOCK = 1024
-
-
-class Ranking(NamedTuple):
-    """Chunks for one question, best first: where they stand, what they are ranked by, and their
-    cosines."""
-
-    positions: Positions
-    scores: Scores
-    similarity: Scores
-
-
-@dataclass
-class Timings:
-    """Milliseconds of one search by stage: embed, lexical, dense, fuse, fetch."""
-
-    stages: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        start = perf_counter()
-        yield
-        self.stages[f"{stage}_ms"] = (perf_counter() - start) * 1000
 
 
 class Retriever:
@@ -62,7 +21,13 @@ class Retriever:
     Raises BundleError where ``embedder`` is not the one that made the index's vectors.
     """
 
-    def __init__(self, index: RagIndex, embedder: Embedder, config: RetrievalConfig) -> None:
+    def __init__(
+        self,
+        index: RagIndex,
+        embedder: Embedder,
+        config: RetrievalConfig,
+        reranker: Reranker | None = None,
+    ) -> None:
         if embedder.name != index.settings.embedder:
             raise BundleError(
                 f"the index holds vectors of {index.settings.embedder!r}, "
@@ -72,10 +37,27 @@ class Retriever:
         self.index = index
         self.embedder = embedder
         self.config = config
+        self.reranker = reranker
+        ranker = Ranker(index, embedder, config)
+        self._rankings = {
+            "hybrid": ranker.by_both,
+            "lexical": ranker.by_words,
+            "dense": ranker.by_meaning,
+        }
         self._last = threading.local()
 
-    def search(self, question: str, k: int | None = None, mode: Mode = "hybrid") -> list[Passage]:
+    def search(
+        self,
+        question: str,
+        k: int | None = None,
+        mode: Mode = "hybrid",
+        filters: Wanted | None = None,
+    ) -> list[Passage]:
         """The ``k`` best passages (by default as configured), best first.
+
+        ``filters`` (see ``rag.filters``) leaves chunks out of the ranking; the others score as
+        they do without it, but for ``rrf``, which counts ranks among those left. A reranker orders
+        hybrid searches only.
 
         ``lexical`` finds only chunks that share a term with the question and leaves
         ``similarity`` NaN, as nothing is embedded. Of a long question the embedder reads what
@@ -83,16 +65,16 @@ class Retriever:
         """
         _check(mode, k)
         question = _clean(question)
+        k = k or self.config.k
         timings = Timings()
-        ranking = self._rank(question, mode, k or self.config.k, timings)
-        with timings.measure("fetch"):
-            chunks = self.index.take(ranking.positions)
-            passages = [
-                Passage(chunk, float(score), float(similarity), rank)
-                for rank, (chunk, score, similarity) in enumerate(
-                    zip(chunks, ranking.scores, ranking.similarity, strict=True), 1
-                )
-            ]
+        allowed = self._allowed(filters, timings) if filters else None
+        reranker = self.reranker if mode == "hybrid" else None
+        depth = max(k, self.config.rerank.depth) if reranker else k
+        ranking = self._rankings[mode](question, depth, allowed, timings)
+        passages = self._passages(ranking, timings)
+        if reranker:
+            with timings.measure("rerank"):
+                passages = rerank(question, passages, reranker, self.config.rerank)[:k]
         self._last.timings = timings.stages
         return passages
 
@@ -106,85 +88,19 @@ class Retriever:
         self.index.lexical.warm_up()
         self.search("warm up")
 
-    def _rank(self, question: str, mode: Mode, k: int, timings: Timings) -> Ranking:
-        if mode == "lexical":
-            scores = self._lexical(question, timings)
-            found = top(scores, k, _POSITIVE)
-            return Ranking(
-                found, scores[found], np.full(len(found), NO_SIMILARITY, dtype=np.float32)
-            )
-        if mode == "dense":
-            vector = self._embed(question, timings)
-            with timings.measure("dense"):
-                found, scores = self.index.dense.search(vector, k)
-            return Ranking(found, scores, scores)
-        if len(self.index) > SCORED_WHOLLY:
-            # Words are looked up while the question is embedded: neither waits for the other.
-            words = self._pool.submit(self._lexical, question, timings)
-            vector = self._embed(question, timings)
-            lexical = words.result()
-        else:
-            lexical, vector = self._lexical(question, timings), self._embed(question, timings)
-        return self._hybrid(lexical, vector, k, timings)
+    def _allowed(self, filters: Wanted, timings: Timings) -> Mask:
+        with timings.measure("filter"):
+            return self.index.filters.mask(filters)
 
-    def _hybrid(self, lexical: Scores, vector: Vectors, k: int, timings: Timings) -> Ranking:
-        with timings.measure("dense"):
-            candidates = self._candidates(lexical, vector, max(k, self.config.candidates))
-            similarity = self.index.dense.scores(vector, candidates)
-        with timings.measure("fuse"):
-            words = lexical if candidates is None else lexical[candidates]
-            of_dense = Spread(*self.index.moments.of_scores(vector))
-            fused = self._fuse(words, similarity, spread(lexical), of_dense)
-            found = top(fused, k)
-        positions = found if candidates is None else candidates[found]
-        return Ranking(positions, fused[found], similarity[found])
-
-    def _candidates(self, lexical: Scores, vector: Vectors, depth: int) -> Positions | None:
-        """The chunks to score by both, rising; None means all."""
-        if len(self.index) <= SCORED_WHOLLY:
-            return None
-        by_words = top(lexical, depth, _POSITIVE)
-        by_meaning, _ = self.index.dense.search(vector, depth)
-        candidates: Positions = np.union1d(by_words, by_meaning)
-        return candidates
-
-    def _lexical(self, question: str, timings: Timings) -> Scores:
-        with timings.measure("lexical"):
-            return self.index.lexical.scores(question)
-
-    def _embed(self, question: str, timings: Timings) -> Vectors:
-        with timings.measure("embed"):
-            vector: Vectors = self.embedder.encode_queries([question])[0]
-            return vector
-
-    def _fuse(self, lexical: Scores, dense: Scores, of_lexical: Spread, of_dense: Spread) -> Scores:
-        weight = self.config.lexical_weight
-        if self.config.fusion == "rrf":
-            return rrf(lexical, dense, weight, self.config.candidates)
-        return zscore(lexical, dense, weight, of_lexical, of_dense)
-
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(thread_name_prefix="words")
-
-
-def top(scores: Scores, k: int, least: float = -np.inf) -> Positions:
-    """Positions of the ``k`` highest scores of at least ``least``, best first; of equal ones the
-    earlier first."""
-    found = np.flatnonzero(scores >= max(_bound(scores, k), least))
-    if k < len(found):
-        of_found = scores[found]
-        found = found[of_found >= np.partition(of_found, -k)[-k]]
-    return best(found, scores[found], k)[0]
-
-
-def _bound(scores: Scores, k: int) -> float:
-    """A score that at least ``k`` reach, quick to find: the k-th highest maximum of a block."""
-    blocks = len(scores) // _BLOCK
-    if blocks <= k:
-        return -np.inf
-    maxima = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
-    return float(np.partition(maxima, -k)[-k])
+    def _passages(self, ranking: Ranking, timings: Timings) -> list[Passage]:
+        with timings.measure("fetch"):
+            chunks = self.index.take(ranking.positions)
+            return [
+                Passage(chunk, float(score), float(similarity), rank)
+                for rank, (chunk, score, similarity) in enumerate(
+                    zip(chunks, ranking.scores, ranking.similarity, strict=True), 1
+                )
+            ]
 
 
 def _check(mode: str, k: int | None) -> None:

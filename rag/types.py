@@ -93,13 +93,23 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Passage:
-    """A chunk found for a question. ``score``: fused, comparable within one question only;
-    ``similarity``: cosine between question and chunk, −1 to 1; ``rank``: from 1."""
+    """A chunk found for a question, or several that follow each other as one.
+
+    ``score``: fused, comparable within one question only; ``similarity``: cosine between question
+    and chunk, −1 to 1; ``rank``: from 1; ``members``: ids of the chunks that were put together,
+    in the order of the text, empty where it is one chunk as indexed.
+    """
 
     chunk: Chunk
     score: float
     similarity: float
     rank: int
+    members: tuple[str, ...] = ()
+
+    @property
+    def chunk_ids(self) -> tuple[str, ...]:
+        """Of every chunk in it."""
+        return self.members or (self.chunk.chunk_id,)
 
 
 @dataclass(frozen=True)

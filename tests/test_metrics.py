@@ -134,9 +134,10 @@ def test_text_around_a_span_does_not_lower_its_span_f1(before: str, gold: str, a
 
 
 def test_citation_precision_is_the_share_that_is_relevant() -> None:
-    assert citation_precision(["a", "x"], {"a", "b"}) == 0.5
+    assert citation_precision([["a"], ["x"]], {"a", "b"}) == 0.5
+    assert citation_precision([["x", "a"]], {"a"}) == 1.0
     assert math.isnan(citation_precision([], {"a"}))
-    assert math.isnan(citation_precision(["a"], set()))
+    assert math.isnan(citation_precision([["a"]], set()))
 
 
 def test_means_of_the_abstention_columns_are_precision_and_recall() -> None:

@@ -165,6 +165,21 @@ def test_asking_imports_nothing_that_an_answer_does_not_need(home: Path) -> None
     assert not HEAVY & ast.literal_eval(modules)
 
 
+def test_a_filter_bounds_what_is_cited_and_one_that_fits_nothing_is_told(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ask = ["ask", "How long should green tea steep?", "--name", "notes", "--json", "--filter"]
+    assert main([*ask, "uri=*/tea.md", "--filter", "heading=green"]) == 0
+    cited = json.loads(capfd.readouterr().out)["citations"]
+    assert cited and all(one["heading"] == "Tea > Green tea" for one in cited)
+    assert main([*ask, "uri=*/tae.md"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["abstained"]
+    assert "No chunk of notes fits the filter uri=*/tae.md." in err
+    assert main([*ask, "url=tea.md"]) == 2
+    assert "Did you mean 'uri'?" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("question", ["", "   "])
 def test_an_empty_question_is_an_input_error(
     home: Path, question: str, capfd: pytest.CaptureFixture[str]

@@ -15,7 +15,8 @@ from hypothesis.extra.numpy import arrays
 from lifecycle.errors import BundleError
 from rag.config import RetrievalConfig
 from rag.langchain_retriever import as_langchain
-from rag.retriever import Retriever, top
+from rag.ranking import top
+from rag.retriever import Retriever
 from tests.contracts import TEXTS, RetrieverContract, WordEmbedder, ids, index_of, minilm
 
 

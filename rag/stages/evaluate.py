@@ -88,7 +88,11 @@ def _score(
     located = locate(questions, index.chunks())
     if len(index):
         scores, facts = evaluate(
-            predictor.retriever, predictor.generator, questions, located.relevant
+            predictor.retriever,
+            predictor.generator,
+            questions,
+            located.relevant,
+            predictor.context,
         )
     else:  # nothing can be asked of it: the gate says why it is refused
         scores, facts = _no_scores(), {}

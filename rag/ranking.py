@@ -1,0 +1,160 @@
+"""From a question to the places of chunks in an index, best first: BM25 and vectors, fused.
+
+Up to 20,000 chunks every one gets both scores. Beyond, the best by words and the best by meaning
+are candidates, scored exactly by both and measured against the spread of all scores of the index,
+which is known without computing them (``rag.dense.Moments``): so the fused scores of the candidates
+are those that scoring everything would give.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.config import RetrievalConfig
+from rag.dense import Allowed, Positions, best
+from rag.embedder import Embedder
+from rag.fusion import Spread, rrf, spread, zscore
+from rag.index import RagIndex
+from rag.types import Vectors
+
+Scores = NDArray[np.float32]
+NO_SIMILARITY = float("nan")
+SCORED_WHOLLY = 20_000
+
+_POSITIVE = float(np.finfo(np.float32).tiny)
+_BLOCK = 1024
+
+
+class Ranking(NamedTuple):
+    """Chunks best first: where they stand, what they are ranked by, and their cosines."""
+
+    positions: Positions
+    scores: Scores
+    similarity: Scores
+
+
+@dataclass
+class Timings:
+    """Milliseconds of one search by stage: embed, lexical, dense, fuse, fetch."""
+
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        self.stages[f"{stage}_ms"] = (perf_counter() - start) * 1000
+
+
+class Ranker:
+    """Ranks the chunks of one index. Safe to use from several threads.
+
+    ``allowed`` (n,) marks the chunks that may be found; the others still count in the spread of
+    scores, so that a chunk's score does not depend on what else may be found.
+    """
+
+    def __init__(self, index: RagIndex, embedder: Embedder, config: RetrievalConfig) -> None:
+        self.index = index
+        self.embedder = embedder
+        self.config = config
+
+    def by_words(self, question: str, k: int, allowed: Allowed | None, timings: Timings) -> Ranking:
+        """The first ``k`` chunks that share a term with the question."""
+        scores = self._words(question, timings)
+        found = top(_masked(scores, allowed), k, _POSITIVE)
+        return Ranking(found, scores[found], np.full(len(found), NO_SIMILARITY, dtype=np.float32))
+
+    def by_meaning(
+        self, question: str, k: int, allowed: Allowed | None, timings: Timings
+    ) -> Ranking:
+        vector = self._embed(question, timings)
+        with timings.measure("dense"):
+            found, scores = self.index.dense.search(vector, k, allowed)
+        return Ranking(found, scores, scores)
+
+    def by_both(self, question: str, k: int, allowed: Allowed | None, timings: Timings) -> Ranking:
+        words, vector = self._asked(question, timings)
+        with timings.measure("dense"):
+            candidates = self._candidates(words, vector, max(k, self.config.candidates), allowed)
+            similarity = self.index.dense.scores(vector, candidates)
+        with timings.measure("fuse"):
+            of_words, of_meaning = spread(words), Spread(*self.index.moments.of_scores(vector))
+            some = words if candidates is None else words[candidates]
+            fused = self._fused(some, similarity, of_words, of_meaning)
+            found = top(fused, k)
+        positions = found if candidates is None else candidates[found]
+        return Ranking(positions, fused[found], similarity[found])
+
+    def _asked(self, question: str, timings: Timings) -> tuple[Scores, Vectors]:
+        """BM25 of every chunk, and the question's vector."""
+        if len(self.index) <= SCORED_WHOLLY:
+            return self._words(question, timings), self._embed(question, timings)
+        # Words are looked up while the question is embedded: neither waits for the other.
+        words = self._pool.submit(self._words, question, timings)
+        vector = self._embed(question, timings)
+        return words.result(), vector
+
+    def _candidates(
+        self, words: Scores, vector: Vectors, depth: int, allowed: Allowed | None
+    ) -> Positions | None:
+        """The chunks to score by both, rising; None means all."""
+        if len(self.index) <= SCORED_WHOLLY or (
+            allowed is not None and np.count_nonzero(allowed) <= SCORED_WHOLLY
+        ):
+            return None if allowed is None else np.flatnonzero(allowed)
+        by_words = top(_masked(words, allowed), depth, _POSITIVE)
+        by_meaning, _ = self.index.dense.search(vector, depth, allowed)
+        candidates: Positions = np.union1d(by_words, by_meaning)
+        return candidates
+
+    def _words(self, question: str, timings: Timings) -> Scores:
+        with timings.measure("lexical"):
+            return self.index.lexical.scores(question)
+
+    def _embed(self, question: str, timings: Timings) -> Vectors:
+        with timings.measure("embed"):
+            vector: Vectors = self.embedder.encode_queries([question])[0]
+            return vector
+
+    def _fused(
+        self, words: Scores, meaning: Scores, of_words: Spread, of_meaning: Spread
+    ) -> Scores:
+        weight = self.config.lexical_weight
+        if self.config.fusion == "rrf":
+            return rrf(words, meaning, weight, self.config.candidates)
+        return zscore(words, meaning, weight, of_words, of_meaning)
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(thread_name_prefix="words")
+
+
+def top(scores: Scores, k: int, least: float = -np.inf) -> Positions:
+    """Positions of the ``k`` highest scores of at least ``least``, best first; of equal ones the
+    earlier first."""
+    found = np.flatnonzero(scores >= max(_bound(scores, k), least))
+    if k < len(found):
+        of_found = scores[found]
+        found = found[of_found >= np.partition(of_found, -k)[-k]]
+    return best(found, scores[found], k)[0]
+
+
+def _bound(scores: Scores, k: int) -> float:
+    """A score that at least ``k`` reach, quick to find: the k-th highest maximum of a block."""
+    blocks = len(scores) // _BLOCK
+    if blocks <= k:
+        return -np.inf
+    maxima: Scores = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
+    return float(np.partition(maxima, -k)[-k])
+
+
+def _masked(scores: Scores, allowed: Allowed | None) -> Scores:
+    """BM25 with 0, as of a chunk without a shared term, where a chunk is not allowed."""
+    return scores if allowed is None else np.where(allowed, scores, np.float32(0))
