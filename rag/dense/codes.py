@@ -200,7 +200,7 @@ def _measured(index: CodesIndex, vectors: Vectors) -> tuple[int, float]:
     )
     probes = one + other[rng.permutation(_PROBES)] / 2
     probes = probes / np.maximum(np.linalg.norm(probes, axis=1, keepdims=True), 1e-12)
-    truth = _true_nearest(probes, vectors)
+    truth = true_nearest(probes, vectors)
     for depth in CANDIDATES:
         recall = _recall(index, probes, truth, depth)
         if recall >= RECALL:
@@ -214,7 +214,7 @@ def _recall(index: CodesIndex, probes: Vectors, truth: Positions, depth: int) ->
     return float(np.mean(shares))
 
 
-def _true_nearest(probes: Vectors, vectors: Vectors) -> Positions:
+def true_nearest(probes: Vectors, vectors: Vectors) -> Positions:
     """The true first ten of each probe, by comparing it with every vector, shape (probes, 10)."""
     near = min(_NEAR, len(vectors))
     scores: NDArray[Any] = np.empty((len(probes), 0), np.float32)
