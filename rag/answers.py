@@ -43,6 +43,13 @@ def citations(numbers: Iterable[int], passages: Sequence[Passage]) -> tuple[Cita
     return tuple(Citation(number, passages[number - 1].chunk) for number in unique)
 
 
+def quoted(text: str, given: int) -> str:
+    """A document's ``text`` as an answer from ``given`` passages quotes it: its own numbers in
+    brackets, which would read as citations, stand in parentheses. Code is left as it is."""
+    reader = _QuoteReader(given)
+    return reader.feed(text) + reader.flush()
+
+
 class CitationReader:
     """Reads citations out of streamed text and drops those to passages that were not given.
 
@@ -89,13 +96,23 @@ class CitationReader:
             self._fence = ""
 
     def _replace(self, match: re.Match[str]) -> str:
-        said = [int(number) for number in re.findall(r"\d+", match[2])]
-        valid = [number for number in said if 1 <= number <= self.given]
+        valid = self._valid(match)
         if not valid and self._touches_word(match):
             return match[0]
         self.numbers += valid
         return match[1] + "".join(map(marker, valid)) if valid else ""
 
+    def _valid(self, match: re.Match[str]) -> list[int]:
+        said = [int(number) for number in re.findall(r"\d+", match[2])]
+        return [number for number in said if 1 <= number <= self.given]
+
     def _touches_word(self, match: re.Match[str]) -> bool:
         before = match.string[match.start() - 1] if match.start() else self._last
         return not match[1] and bool(re.match(r"[\w)]", before))
+
+
+class _QuoteReader(CitationReader):
+    def _replace(self, match: re.Match[str]) -> str:
+        if not self._valid(match) and self._touches_word(match):
+            return match[0]
+        return f"{match[1]}({match[2]})"

