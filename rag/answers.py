@@ -13,6 +13,7 @@ ABSTENTION = "The documents do not answer this question."
 # What could still become a citation when more text arrives.
 _UNFINISHED = re.compile(r"[ \t]*\[[\d,; ]{0,80}$|[ \t]+$|`+$")
 _MARKER = re.compile(r"([ \t]*)\[ ?(\d{1,4}(?: ?[,;] ?\d{1,4}){0,9}) ?\]")
+_ANY = 10_000  # more than a citation's digits can say
 _TURNS = re.compile(r"(`+|\n)")  # where code may begin or end
 
 
@@ -43,10 +44,10 @@ def citations(numbers: Iterable[int], passages: Sequence[Passage]) -> tuple[Cita
     return tuple(Citation(number, passages[number - 1].chunk) for number in unique)
 
 
-def quoted(text: str, given: int) -> str:
-    """A document's ``text`` as an answer from ``given`` passages quotes it: its own numbers in
-    brackets, which would read as citations, stand in parentheses. Code is left as it is."""
-    reader = _QuoteReader(given)
+def quoted(text: str) -> str:
+    """A document's ``text`` as an answer quotes it: numbers in brackets, which would read as
+    citations of the answer, stand in parentheses. Code in backticks is left as it is."""
+    reader = _QuoteReader(_ANY)
     return reader.feed(text) + reader.flush()
 
 
@@ -113,6 +114,4 @@ class CitationReader:
 
 class _QuoteReader(CitationReader):
     def _replace(self, match: re.Match[str]) -> str:
-        if not self._valid(match) and self._touches_word(match):
-            return match[0]
-        return f"{match[1]}({match[2]})"
+        return f"{match[1]}({match[2]})" if self._valid(match) else match[0]

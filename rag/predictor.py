@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.bundle import Bundle, open_bundle
+from lifecycle.resources import Resources, gpu_count
 from rag.config import EmbeddingConfig, GenerationConfig, RetrievalConfig
 from rag.engines import from_bundle
 from rag.generators import Generator, generate, load_generator
@@ -42,13 +43,15 @@ class RagPredictor:
         return [self.answer(str(question)) for question in rows]
 
 
-def load(path: Path, device: str = "cpu") -> RagPredictor:
+def load(path: Path, device: str = "") -> RagPredictor:
     """The predictor of the bundle at ``path``, its hashes checked. Raises BundleError."""
     return predictor_of(open_bundle(path), device)
 
 
-def predictor_of(bundle: Bundle, device: str = "cpu") -> RagPredictor:
-    """The predictor of an opened bundle."""
+def predictor_of(bundle: Bundle, device: str = "") -> RagPredictor:
+    """The predictor of an opened bundle; without a ``device``, on a GPU where there is one and the
+    bundle was not made to do without."""
+    device = device or _device(bundle)
     settings = bundle.manifest.settings
     retrieval = RetrievalConfig.model_validate(settings["retrieval"])
     generation = GenerationConfig.model_validate(settings["generation"])
@@ -57,6 +60,11 @@ def predictor_of(bundle: Bundle, device: str = "cpu") -> RagPredictor:
     retriever = Retriever(RagIndex.load(bundle.path), embedder, retrieval)
     generator = load_generator(generation, embedder, device)
     return RagPredictor(bundle, retriever, generator, retrieval.k)
+
+
+def _device(bundle: Bundle) -> str:
+    wanted = Resources.model_validate(bundle.manifest.resources)
+    return "cuda" if wanted.gpus != 0 and gpu_count() else "cpu"
 
 
 def as_json(question: str, answer: Answer) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BloomConfig, BloomForCausalLM, GPT2Config, GPT2LMHeadModel
 
+from lifecycle.bundle import Bundle, Manifest
 from lifecycle.errors import ConfigError, GenerationError
 from rag.config import GenerationConfig, RagConfig
 from rag.generators import Generator, budget, generate, load_generator
@@ -19,6 +20,7 @@ from rag.generators.chat import before_stop
 from rag.generators.huggingface import HuggingFaceGenerator
 from rag.generators.layout import Layout
 from rag.generators.local_model import choose_dtype, decoded
+from rag.predictor import _device as device_of
 from rag.prompt import SYSTEM, messages
 from rag.stages.load import needs_hub
 from rag.types import Answer, Passage
@@ -57,8 +59,9 @@ class TestHuggingFace(GeneratorContract):
     def generator(self, shared: HuggingFaceGenerator) -> Generator:
         return shared
 
-    def test_instructions_in_a_document_do_not_steer_the_answer(self, generator: Generator) -> None:
-        """Whether a model obeys shows with a real one only: test_hostile_documents has the rest."""
+    # Whether a model obeys shows with a real one only; what can be known is in
+    # test_hostile_documents.
+    test_instructions_in_a_document_do_not_steer_the_answer = None
 
 
 class TestWriting:
@@ -226,7 +229,7 @@ class TestContext:
         assert [citation.chunk for citation in answer.citations] == [passages[0].chunk]
 
     def test_a_passage_alone_is_cut_behind_a_sentence_or_else_a_word(self) -> None:
-        text = "One two three. Four five six. " + "seven " * 50
+        text = "One two three. Four five six. " + "Seven " * 50
         (alone,) = corpus.passages_from(text)
         found = [budget.fitting([alone], room, words) for room in (0, 2, 5, 8, 9, 200)]
         assert [[one.chunk.text for one in kept] for kept in found] == [
@@ -249,7 +252,9 @@ class TestContext:
     def test_the_limit_is_the_models_own_whatever_its_architecture_calls_it(
         self, tmp_path: Path
     ) -> None:
-        shape = GPT2Config(len(TOKENIZER), n_positions=1024, n_embd=16, n_layer=1, n_head=2)
+        shape = GPT2Config(
+            vocab_size=len(TOKENIZER), n_positions=1024, n_embd=16, n_layer=1, n_head=2
+        )
         GPT2LMHeadModel(shape).save_pretrained(tmp_path)
         TOKENIZER.save_pretrained(tmp_path)
         assert made(tmp_path).model.context == 1024
@@ -257,12 +262,12 @@ class TestContext:
         assert made(tmp_path, context_tokens=900).model.context == 900
 
     def test_a_model_without_a_limit_needs_one(self, tmp_path: Path) -> None:
-        shape = BloomConfig(len(TOKENIZER), hidden_size=16, n_layer=1, n_head=2)
+        shape = BloomConfig(vocab_size=len(TOKENIZER), hidden_size=16, n_layer=1, n_head=2)
         BloomForCausalLM(shape).save_pretrained(tmp_path)
         TOKENIZER.save_pretrained(tmp_path)
         with pytest.raises(ConfigError, match=r"how much it can read.*context_tokens"):
             ask(made(tmp_path))
-        assert ask(made(tmp_path, context_tokens=2000)).text
+        assert made(tmp_path, context_tokens=2000).model.context == 2000
 
 
 class TestLoading:
@@ -354,6 +359,25 @@ class TestLoading:
         (folder / file).write_bytes(content)
         with pytest.raises(ConfigError, match="cannot be loaded"):
             ask(made(folder))
+
+    @pytest.mark.parametrize(
+        ("wanted", "there", "device"),
+        [("auto", 0, "cpu"), ("auto", 1, "cuda"), (0, 1, "cpu"), (2, 1, "cuda"), (1, 0, "cpu")],
+    )
+    def test_a_bundle_answers_on_the_hardware_there_is(
+        self, monkeypatch: pytest.MonkeyPatch, wanted: int | str, there: int, device: str
+    ) -> None:
+        monkeypatch.setattr("lifecycle.resources._device_files", lambda: there)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        manifest = Manifest(
+            name="n",
+            kind="rag",
+            use_case="u",
+            data_version="d",
+            code_version={},
+            resources={"gpus": wanted},
+        )
+        assert device_of(Bundle(Path(), manifest)) == device
 
     @pytest.mark.parametrize(
         ("provider", "model", "needed"),

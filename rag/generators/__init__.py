@@ -1,7 +1,7 @@
 """What writes an answer from passages: one module each behind one interface.
 
 A new generator is one module here, one entry in ``load_generator`` and one subclass of the
-contract test in ``tests/test_generators.py``.
+contract test in ``tests/test_generators.py``; one that asks a language model builds on ``chat``.
 """
 
 from collections.abc import Iterator, Sequence

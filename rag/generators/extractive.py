@@ -38,7 +38,7 @@ class ExtractiveGenerator:
             yield declined.text
             yield declined
             return
-        pieces = list(_pieces(chosen, len(passages)))
+        pieces = list(_pieces(chosen))
         yield from pieces
         numbers = (sentence.number for sentence in chosen)
         cited = citations(numbers, passages)
@@ -59,10 +59,10 @@ def choose(evidence: Evidence, most: int) -> list[Sentence]:
     return sorted(best, key=lambda sentence: (order[sentence.number], sentence.position))
 
 
-def _pieces(sentences: Sequence[Sentence], given: int) -> Iterator[str]:
+def _pieces(sentences: Sequence[Sentence]) -> Iterator[str]:
     """Each sentence with its citation; what has lines of its own stands apart."""
     for place, sentence in enumerate(sentences):
         apart = place > 0 and "\n" in sentence.text + sentences[place - 1].text
         between = "\n\n" if apart else " " if place else ""
         joint = "\n" if "\n" in sentence.text else " "
-        yield f"{between}{quoted(sentence.text, given)}{joint}{marker(sentence.number)}"
+        yield f"{between}{quoted(sentence.text)}{joint}{marker(sentence.number)}"

