@@ -140,7 +140,7 @@ class TestWriting:
             ask(generator)
 
     def test_a_model_that_fails_says_so_to_the_caller(self, shared: HuggingFaceGenerator) -> None:
-        with pytest.raises(GenerationError, match=r"failed \(index out of range.*log"):
+        with pytest.raises(GenerationError, match=r"failed \(index out of range.*--debug"):
             list(shared.model.write([99_999]))
         assert ask(shared).text == ANSWER
 
@@ -195,7 +195,9 @@ class TestLayout:
         assert prompt.startswith(f"{SYSTEM}\n\n<passages>")
         assert prompt.endswith("</question>\n\nAnswer:")
 
-    @pytest.mark.parametrize("template", ["{{ broken", "{{ 1 + 'x' }}", "always this"])
+    @pytest.mark.parametrize(
+        "template", ["{{ broken", "{{ 1 + 'x' }}", "{{ 1 / 0 }}", "always this"]
+    )
     def test_a_template_that_cannot_be_applied_is_refused(self, template: str) -> None:
         with pytest.raises(ConfigError, match=r"chat template.*cannot be applied"):
             Layout(tiny_chat.tokenizer(template))
@@ -349,6 +351,9 @@ class TestLoading:
         [
             ("model.safetensors", b"no weights"),
             ("config.json", b"{no JSON"),
+            ("config.json", b"[1]"),
+            ("tokenizer.json", b'{"version": "1.0"}'),
+            ("tokenizer_config.json", b"[]"),
             ("config.json", b'{"model_type": "mistral", "hidden_size": null}'),
         ],
     )

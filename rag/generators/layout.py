@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _STAND_INS = {"system": "CONTENT-OF-SYSTEM-8D1A", "user": "CONTENT-OF-USER-8D1A"}
-_STAND_IN = re.compile("|".join(f"({text})" for text in _STAND_INS.values()))
+_STAND_IN = re.compile(f"({'|'.join(_STAND_INS.values())})")
 _MARK = re.compile(r"[<\[]{1,2}[^\s<>\[\]]{1,60}[>\]]{1,2}")
 
 
@@ -77,7 +77,7 @@ def _rendered(tokenizer: "PreTrainedTokenizerBase") -> str:
             rendered = str(
                 tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
             )
-        except (jinja2.TemplateError, ValueError, TypeError) as error:
+        except (jinja2.TemplateError, ValueError, TypeError, LookupError, ArithmeticError) as error:
             problem = str(error)
             continue
         if all(rendered.count(text) == 1 for text in _STAND_INS.values()):

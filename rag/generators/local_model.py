@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Tokenizers without a limit of their own state a number far beyond this.
 _NO_LIMIT = 10**9
+# What transformers raises over a model's files that are damaged, missing or of another shape.
+_MISREAD = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, ImportError)
 
 
 class LocalModel:
@@ -86,7 +88,7 @@ class LocalModel:
         failure = running.exception()
         if failure is not None:
             reason = one_line(str(failure)) or type(failure).__name__
-            remedy = "See the log; out of memory, lower generation.context_tokens."
+            remedy = "See more with --debug; if memory ran out, lower generation.context_tokens."
             raise self.error(f"failed ({reason})", remedy) from failure
 
     def _decode(self, tokens: Sequence[int]) -> str:
@@ -189,7 +191,6 @@ def _load(folder: Path, config: GenerationConfig, device: str) -> _Loaded:
     dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     bf16 = device != "cpu" and torch.cuda.is_bf16_supported(including_emulation=False)
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    errors = (OSError, ValueError, KeyError, RuntimeError, ImportError)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), **safe)
         model = AutoModelForCausalLM.from_pretrained(
@@ -199,7 +200,7 @@ def _load(folder: Path, config: GenerationConfig, device: str) -> _Loaded:
             **safe,
         )
         model.to(device).eval()  # type: ignore[arg-type]
-    except (*errors, SafetensorError, StrictDataclassError) as error:
+    except (*_MISREAD, SafetensorError, StrictDataclassError) as error:
         detail = one_line(str(error)) or type(error).__name__
         raise ConfigError(f"the language model in {folder} cannot be loaded: {detail}") from error
     return _Loaded(
