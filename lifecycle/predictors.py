@@ -14,8 +14,11 @@ class Predictor(Protocol):
         """One JSON-ready answer for each row, in order. Raises InputError for a row it cannot."""
 
 
-def load(path: Path, device: str = "cpu", receipts: Path | None = None) -> Predictor:
-    """Load the bundle at ``path``, checked as ``open_bundle`` does. Raises BundleError."""
+def load(path: Path, device: str = "", receipts: Path | None = None) -> Predictor:
+    """Load the bundle at ``path``, checked as ``open_bundle`` does. Raises BundleError.
+
+    Without a ``device`` the bundle's resources and the machine decide.
+    """
     module = method_module(read_manifest(path).kind, "predictor")
     return cast(Predictor, module.load(path, device, receipts))
 

@@ -13,6 +13,7 @@ ABSTENTION = "The documents do not answer this question."
 # What could still become a citation when more text arrives.
 _UNFINISHED = re.compile(r"[ \t]*\[[\d,; ]{0,80}$|[ \t]+$|`+$")
 _MARKER = re.compile(r"([ \t]*)\[ ?(\d{1,4}(?: ?[,;] ?\d{1,4}){0,9}) ?\]")
+_ANY = 10_000  # more than a citation's digits can say
 _TURNS = re.compile(r"(`+|\n)")  # where code may begin or end
 
 
@@ -41,6 +42,13 @@ def citations(numbers: Iterable[int], passages: Sequence[Passage]) -> tuple[Cita
     """Citations of the passages with these numbers, each once, in order of first mention."""
     unique = dict.fromkeys(numbers)
     return tuple(Citation(number, passages[number - 1].chunk) for number in unique)
+
+
+def quoted(text: str) -> str:
+    """A document's ``text`` as an answer quotes it: numbers in brackets, which would read as
+    citations of the answer, stand in parentheses. Code in backticks is left as it is."""
+    reader = _QuoteReader(_ANY)
+    return reader.feed(text) + reader.flush()
 
 
 class CitationReader:
@@ -89,13 +97,21 @@ class CitationReader:
             self._fence = ""
 
     def _replace(self, match: re.Match[str]) -> str:
-        said = [int(number) for number in re.findall(r"\d+", match[2])]
-        valid = [number for number in said if 1 <= number <= self.given]
+        valid = self._valid(match)
         if not valid and self._touches_word(match):
             return match[0]
         self.numbers += valid
         return match[1] + "".join(map(marker, valid)) if valid else ""
 
+    def _valid(self, match: re.Match[str]) -> list[int]:
+        said = [int(number) for number in re.findall(r"\d+", match[2])]
+        return [number for number in said if 1 <= number <= self.given]
+
     def _touches_word(self, match: re.Match[str]) -> bool:
         before = match.string[match.start() - 1] if match.start() else self._last
         return not match[1] and bool(re.match(r"[\w)]", before))
+
+
+class _QuoteReader(CitationReader):
+    def _replace(self, match: re.Match[str]) -> str:
+        return f"{match[1]}({match[2]})" if self._valid(match) else match[0]

@@ -1,8 +1,8 @@
 """The configuration tree of the `rag` pipeline."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from lifecycle.config import Frozen
 from lifecycle.gate import Rule
@@ -68,13 +68,18 @@ MERGE_TOKENS = 480  # two chunks of the default size
 
 
 class GenerationConfig(Frozen):
-    """``openai`` means any server with OpenAI's chat completions under ``base_url``.
+    """``openai``: any server with OpenAI's chat completions under ``base_url``; ``huggingface``:
+    a model in this process, whose ``model`` is a folder or a hub id.
 
     ``merge_tokens``: the longest passage that neighbouring chunks may make; 0 leaves them apart,
     and unset (see ``merge_limit``) only language models get them together.
+
+    ``stop``: texts that end the answer and are not shown. ``context_tokens``: the most that a local
+    model may read and write, 0 for all that it can. ``dtype``: of a local model's weights; ``auto``
+    is fp32 on a CPU, and on a GPU bf16 where it computes in that, else fp16.
     """
 
-    provider: Literal["extractive", "openai"] = "extractive"
+    provider: Literal["extractive", "openai", "huggingface"] = "extractive"
     max_sentences: int = Field(3, ge=1, le=20)
     min_confidence: float = Field(0.5, ge=0, le=1)
     base_url: str = ""
@@ -83,6 +88,9 @@ class GenerationConfig(Frozen):
     max_tokens: int = Field(400, ge=1)
     temperature: float = Field(0.0, ge=0)
     timeout_s: float = Field(60.0, gt=0)
+    stop: list[Annotated[str, StringConstraints(min_length=1)]] = []
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    context_tokens: int = Field(0, ge=0)
     merge_tokens: int | None = Field(None, ge=0)
 
     @property

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.bundle import Bundle, open_bundle
+from lifecycle.resources import Resources, gpu_count
 from rag.config import EmbeddingConfig, GenerationConfig, RetrievalConfig
 from rag.engines import from_bundle
 from rag.filters import Wanted
@@ -60,13 +61,15 @@ class RagPredictor:
         return [self.answer(str(question)) for question in rows]
 
 
-def load(path: Path, device: str = "cpu", receipts: Path | None = None) -> RagPredictor:
+def load(path: Path, device: str = "", receipts: Path | None = None) -> RagPredictor:
     """The predictor of the bundle at ``path``, checked as ``open_bundle`` does. BundleError."""
     return predictor_of(open_bundle(path, receipts), device)
 
 
-def predictor_of(bundle: Bundle, device: str = "cpu") -> RagPredictor:
-    """The predictor of an opened bundle."""
+def predictor_of(bundle: Bundle, device: str = "") -> RagPredictor:
+    """The predictor of an opened bundle; without a ``device``, on a GPU where there is one and the
+    bundle was not made to do without."""
+    device = device or _device(bundle)
     settings = bundle.manifest.settings
     retrieval = RetrievalConfig.model_validate(settings["retrieval"])
     generation = GenerationConfig.model_validate(settings["generation"])
@@ -75,8 +78,13 @@ def predictor_of(bundle: Bundle, device: str = "cpu") -> RagPredictor:
     rerank = retrieval.rerank.model
     reranker = load_reranker(rerank, device) if rerank else None
     retriever = Retriever(RagIndex.load(bundle.path), embedder, retrieval, reranker)
-    generator = load_generator(generation, embedder)
+    generator = load_generator(generation, embedder, device)
     return RagPredictor(bundle, retriever, generator, generation.merge_limit)
+
+
+def _device(bundle: Bundle) -> str:
+    wanted = Resources.model_validate(bundle.manifest.resources)
+    return "cuda" if wanted.gpus != 0 and gpu_count() else "cpu"
 
 
 def as_json(question: str, answer: Answer) -> dict[str, Any]:

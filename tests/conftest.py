@@ -37,3 +37,13 @@ def tracker(state: State, mlflow_template: Path) -> Iterator[Tracker]:
     state.mlflow_db.parent.mkdir(parents=True)
     shutil.copyfile(mlflow_template, state.mlflow_db)
     yield Tracker(f"sqlite:///{state.mlflow_db}", state.mlflow_artifacts)
+
+
+@pytest.fixture(scope="session")
+def tiny_chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny chat model; see tests/tiny_chat.py."""
+    from tests import tiny_chat
+
+    folder = tmp_path_factory.mktemp("chat")
+    tiny_chat.make(folder)
+    return folder

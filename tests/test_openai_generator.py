@@ -87,6 +87,16 @@ class TestRequest:
         assert body["temperature"] == 0
         assert 77 in (body.get("max_tokens"), body.get("max_completion_tokens"))
 
+    def test_stop_sequences_are_sent_and_heeded_where_the_server_does_not(
+        self, server: ChatServer
+    ) -> None:
+        generator = load_generator(config(server.url, stop=["\nQ:", "END"]), corpus.embedder())
+        server.script = lambda _: saying("The water is level. [1]END of it.\nQ: more?")
+        assert ask(generator).text == "The water is level. [1]"
+        assert server.requests[0]["stop"] == ["\nQ:", "END"]
+        ask(load_generator(config(server.url), corpus.embedder()))
+        assert "stop" not in server.requests[1]
+
     def test_sends_the_key_of_the_named_variable_and_never_another(
         self, server: ChatServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,7 +1,7 @@
 """What writes an answer from passages: one module each behind one interface.
 
 A new generator is one module here, one entry in ``load_generator`` and one subclass of the
-contract test in ``tests/test_generators.py``.
+contract test in ``tests/test_generators.py``; one that asks a language model builds on ``chat``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,11 +36,18 @@ def generate(generator: Generator, question: str, passages: Sequence[Passage]) -
     return answer
 
 
-def load_generator(config: "GenerationConfig", embedder: "Embedder") -> Generator:
+def load_generator(
+    config: "GenerationConfig", embedder: "Embedder", device: str = "cpu"
+) -> Generator:
     """The generator that ``config.provider`` names; ``embedder`` weighs the evidence.
 
-    Raises ConfigError where the provider needs a setting that is missing.
+    ``device``: where a local language model runs. Raises ConfigError where the provider needs a
+    setting that is missing.
     """
+    if config.provider == "huggingface":
+        from rag.generators.huggingface import HuggingFaceGenerator
+
+        return HuggingFaceGenerator(config, embedder, device)
     if config.provider == "openai":
         from rag.generators.openai import OpenAIGenerator
 

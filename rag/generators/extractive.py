@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.answers import abstention, citations, marker
+from rag.answers import abstention, citations, marker, quoted
 from rag.evidence import Evidence, Sentence, weigh
 from rag.types import Answer, Passage
 
@@ -65,4 +65,4 @@ def _pieces(sentences: Sequence[Sentence]) -> Iterator[str]:
         apart = place > 0 and "\n" in sentence.text + sentences[place - 1].text
         between = "\n\n" if apart else " " if place else ""
         joint = "\n" if "\n" in sentence.text else " "
-        yield f"{between}{sentence.text}{joint}{marker(sentence.number)}"
+        yield f"{between}{quoted(sentence.text)}{joint}{marker(sentence.number)}"

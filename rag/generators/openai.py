@@ -2,14 +2,12 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import ConfigError, GenerationError
 from rag import prompt
-from rag.answers import CitationReader, abstention, citations, is_abstention
-from rag.evidence import weigh
-from rag.types import Answer, Passage
+from rag.generators.chat import ChatGenerator, one_line
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
@@ -23,12 +21,8 @@ _DEFAULT_URL = "https://api.openai.com/v1"
 _NO_KEY = "none"
 
 
-class OpenAIGenerator:
-    """Streams an answer from a chat model; see ``rag.generators.Generator``.
-
-    On weak evidence it abstains without calling the model. ``confidence`` is that of the evidence,
-    and 0 where the model cited none of it.
-    """
+class OpenAIGenerator(ChatGenerator):
+    """Asks a chat model on a server; see ``ChatGenerator``."""
 
     def __init__(self, config: "GenerationConfig", embedder: "Embedder") -> None:
         """Opens no connection. Raises ConfigError where the model or a needed key is missing."""
@@ -37,8 +31,7 @@ class OpenAIGenerator:
                 "generation.provider=openai needs the name of a model.",
                 "Set generation.model, and generation.base_url for a server of your own.",
             )
-        self.config = config
-        self.embedder = embedder
+        super().__init__(config, embedder)
         self.url = config.base_url or os.environ.get("OPENAI_BASE_URL", "") or _DEFAULT_URL
         self.model = _chat_model(config, self.url)
 
@@ -46,40 +39,7 @@ class OpenAIGenerator:
     def name(self) -> str:
         return f"openai:{self.config.model}"
 
-    def stream(self, question: str, passages: Sequence[Passage]) -> Iterator[str | Answer]:
-        confidence = weigh(question, passages, self.embedder).confidence
-        if not passages or confidence < self.config.min_confidence:
-            declined = abstention(confidence)
-            yield declined.text
-            yield declined
-            return
-        yield from self._ask(question, passages, confidence)
-
-    def _ask(
-        self, question: str, passages: Sequence[Passage], confidence: float
-    ) -> Iterator[str | Answer]:
-        reader, said = CitationReader(len(passages)), []
-        for piece in self._pieces(prompt.messages(question, passages)):
-            ready = reader.feed(piece)
-            if ready:
-                said.append(ready)
-                yield ready
-        if rest := reader.flush():
-            said.append(rest)
-            yield rest
-        yield self._finished("".join(said), reader.numbers, passages, confidence)
-
-    def _finished(
-        self, text: str, numbers: Sequence[int], passages: Sequence[Passage], confidence: float
-    ) -> Answer:
-        if not text.strip():
-            raise self._error("sent an empty answer", "Raise generation.max_tokens.")
-        if is_abstention(text):
-            return Answer(text, (), confidence, abstained=True)
-        cited = citations(numbers, passages)
-        return Answer(text, cited, confidence if cited else 0.0, abstained=False)
-
-    def _pieces(self, messages: Sequence[prompt.Message]) -> Iterator[str]:
+    def pieces(self, messages: Sequence[prompt.Message]) -> Generator[str, None, None]:
         import openai
 
         try:
@@ -87,16 +47,16 @@ class OpenAIGenerator:
                 yield chunk.text
         except openai.APITimeoutError as error:
             limit = f"did not answer within {self.config.timeout_s:g} s"
-            raise self._error(limit, "Raise generation.timeout_s.") from error
+            raise self.error(limit, "Raise generation.timeout_s.") from error
         except openai.APIConnectionError as error:
             reason = _root_cause(error)
             remedy = "Start the server, or mend generation.base_url."
-            raise self._error(f"cannot be reached or broke off ({reason})", remedy) from error
+            raise self.error(f"cannot be reached or broke off ({reason})", remedy) from error
         except openai.APIStatusError as error:
-            raise self._refused(error.status_code, _one_line(error.message)) from error
+            raise self._refused(error.status_code, one_line(error.message)) from error
         except (openai.OpenAIError, json.JSONDecodeError) as error:
-            failure = f"failed: {_one_line(str(error))}"
-            raise self._error(failure, "See the server's log.") from error
+            failure = f"failed: {one_line(str(error))}"
+            raise self.error(failure, "See the server's log.") from error
 
     def _refused(self, status: int, message: str) -> GenerationError:
         remedies = {
@@ -106,9 +66,9 @@ class OpenAIGenerator:
             429: "Wait, or raise the account's limit.",
         }
         remedy = remedies.get(status, "See the server's log.")
-        return self._error(f"refused with HTTP {status} ({message})", remedy)
+        return self.error(f"refused with HTTP {status} ({message})", remedy)
 
-    def _error(self, problem: str, remedy: str) -> GenerationError:
+    def error(self, problem: str, remedy: str) -> GenerationError:
         return GenerationError(f"the language model at {self.url} {problem}.", remedy)
 
 
@@ -129,6 +89,7 @@ def _chat_model(config: "GenerationConfig", url: str) -> "ChatOpenAI":
         temperature=config.temperature,
         max_tokens=config.max_tokens,
         timeout=config.timeout_s,
+        stop=config.stop or None,
         max_retries=MAX_RETRIES,
         use_responses_api=False,
     )
@@ -137,9 +98,4 @@ def _chat_model(config: "GenerationConfig", url: str) -> "ChatOpenAI":
 def _root_cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
-    return _one_line(str(error)) or type(error).__name__
-
-
-def _one_line(text: str, limit: int = 200) -> str:
-    folded = " ".join(text.split())
-    return folded if len(folded) <= limit else folded[: limit - 1] + "…"
+    return one_line(str(error)) or type(error).__name__

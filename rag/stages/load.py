@@ -44,7 +44,10 @@ def needs_hub(config: RagConfig) -> bool:
     """Whether the configuration names a model that only the Hugging Face hub can give."""
     from rag.hub import is_hub_id
 
-    return any(map(is_hub_id, (config.embedding.model, config.retrieval.rerank.model)))
+    models = [config.embedding.model, config.retrieval.rerank.model]
+    if config.generation.provider == "huggingface":
+        models.append(config.generation.model)
+    return any(map(is_hub_id, models))
 
 
 def source_files(source: SourceConfig, root: Path) -> Iterator[RawFile]:
