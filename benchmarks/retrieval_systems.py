@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lifecycle.sources import RawFile
 from rag.chunking import chunk
 from rag.config import ChunkingConfig, RetrievalConfig
-from rag.dense import FlatIndex
+from rag.dense.flat import FlatIndex
 from rag.embedder import Embedder
 from rag.index import RagIndex
 from rag.lexical.tokenize import STOPWORDS
