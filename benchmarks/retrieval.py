@@ -1,10 +1,10 @@
 """How well and how fast documents are found, beside what else one would use, from one run.
 
-    python benchmarks/retrieval.py DIR... [--json FILE] [--cache FOLDER]
+    python benchmarks/retrieval.py DIR... [--split NAME] [--json FILE] [--cache FOLDER]
 
-Each DIR is a collection in BEIR layout: corpus.jsonl, queries.jsonl, qrels/test.tsv. Every query
-with a relevant document is asked of every system, which gives up to 100 documents. Relevance is
-binary. Nothing is fitted here.
+Each DIR is a collection in BEIR layout: corpus.jsonl, queries.jsonl, qrels/NAME.tsv (test.tsv by
+default). Every query with a relevant document is asked of every system, which gives up to 100
+documents. Relevance is binary. Nothing is fitted here.
 
 All systems share one embedder, ours (MiniLM, int8, ONNX Runtime). Embedding the collection is
 timed once by itself and kept in FOLDER; build times are without it. Latency is from the text of a
@@ -58,10 +58,10 @@ def measure(material: Material, system: str) -> Measured:
     return Measured(figures, (interval.low, interval.high))
 
 
-def compare(folder: Path, embedder: Embedder) -> dict[str, Measured]:
+def compare(folder: Path, embedder: Embedder, split: str = "test") -> dict[str, Measured]:
     """Every system on the collection in ``folder``."""
     start = time.perf_counter()
-    collection = Collection.read(folder)
+    collection = Collection.read(folder, split)
     material = Material.make(collection, embedder)
     print(
         f"\n{collection.name}: {len(collection.ids)} documents, "
@@ -107,6 +107,7 @@ def _asked(collection: Collection, search: Search) -> tuple[dict[str, list[float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="+", metavar="DIR")
+    parser.add_argument("--split", default="test", metavar="NAME", help="default: test")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="default: a temporary folder")
     given = parser.parse_args()
@@ -115,7 +116,7 @@ def main() -> None:
         embedder = embedder_in(given.cache or Path(temporary))
         collections: dict[str, dict[str, Figures]] = {}
         for folder in given.folders:
-            results = compare(folder, embedder)
+            results = compare(folder, embedder, given.split)
             print(table(results), flush=True)
             name = Path(folder).resolve().name
             collections[name] = {system: one.figures for system, one in results.items()}
