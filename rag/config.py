@@ -51,12 +51,19 @@ class RerankConfig(Frozen):
 
 
 class RetrievalConfig(Frozen):
-    """``lexical_weight`` is BM25's share in the z-score sum, the dense score has the rest."""
+    """``lexical_weight`` is BM25's share in the z-score sum, the dense score has the rest.
+
+    ``whitening``: how far directions in which all chunks differ anyway count less in a question's
+    vector, 0 not at all. ``lead_share``: the share of a document's first chunk in the dense score
+    of its other chunks.
+    """
 
     k: int = Field(8, ge=1, le=100)
     candidates: int = Field(100, ge=10)
     fusion: Literal["zscore", "rrf"] = "zscore"
     lexical_weight: float = Field(0.35, ge=0, le=1)
+    whitening: float = Field(0.2, ge=0, le=0.5)
+    lead_share: float = Field(0.3, ge=0, le=1)
     bm25_k1: float = Field(0.9, gt=0)
     bm25_b: float = Field(0.5, ge=0, le=1)
     lexical_engine: Literal["auto", "rank-bm25", "bm25s"] = "auto"

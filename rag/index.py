@@ -4,6 +4,7 @@
 
     chunks.arrow        one row a chunk; its row number is its position everywhere
     dense/              the chunks' vectors
+    leads.npy           the first chunk of each chunk's document, and how many the document has
     lexical/            BM25 over the chunks
     documents.arrow     the texts that chunks were cut from, to open citations
     settings.json       which embedder made the vectors, and with what settings
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 FORMAT = 2
 CHUNKS, DOCUMENTS = "chunks.arrow", "documents.arrow"
 DENSE, LEXICAL, SETTINGS = "dense", "lexical", "settings.json"
+LEADS = "leads.npy"
+
+Leads = NDArray[np.int32]
+"""Shape (n, 2): position of the first chunk of the chunk's document, and the document's chunks."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,12 @@ class RagIndex:
         vectors: DenseIndex,
         settings: IndexSettings,
         documents: "pa.Table | arrow_files.DocumentFile",
+        leads: Leads,
     ) -> None:
         self.table = table
         self.lexical = lexical
         self.settings = settings
+        self.leads = leads
         self._vectors = vectors
         self._documents = documents
 
@@ -105,8 +112,9 @@ class RagIndex:
             b=retrieval.bm25_b,
             engine=retrieval.lexical_engine,
         )
-        vectors = build_dense(prepared.vectors, retrieval.dense_engine)
-        return cls(prepared.table, lexical, vectors, settings, documents)
+        vectors = build_dense(prepared.vectors, retrieval.dense_engine, retrieval.whitening)
+        table = prepared.table
+        return cls(table, lexical, vectors, settings, documents, leads_of(table))
 
     @property
     def dense(self) -> Dense:
@@ -127,6 +135,7 @@ class RagIndex:
             arrow_files.write_table(self.table, folder / CHUNKS)
             arrow_files.write_documents(self._document_table, folder / DOCUMENTS)
             save_lexical(self.lexical, folder / LEXICAL)
+            np.save(folder / LEADS, self.leads, allow_pickle=False)
             (folder / SETTINGS).write_text(json.dumps(self._stored(), indent=1), encoding="utf-8")
         self._vectors.save(folder / DENSE)
 
@@ -149,14 +158,15 @@ class RagIndex:
         table = arrow_files.map_table(folder / CHUNKS)
         lexical = load_lexical(folder / LEXICAL)
         vectors = load_dense(folder / DENSE)
-        if not count == len(table) == len(lexical) == len(vectors.engine):
+        leads = _read_leads(folder / LEADS)
+        if not count == len(table) == len(lexical) == len(vectors.engine) == len(leads):
             raise BundleError(
                 f"the index in {folder} should hold {count} chunks: it has {len(table)} passages, "
                 f"{len(lexical)} texts in BM25 and {len(vectors.engine)} vectors.",
                 REBUILD,
             )
         documents = arrow_files.DocumentFile(folder / DOCUMENTS)
-        return cls(table, lexical, vectors, settings, documents)
+        return cls(table, lexical, vectors, settings, documents, leads)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -193,6 +203,25 @@ class RagIndex:
         if isinstance(documents, arrow_files.DocumentFile):
             return arrow_files.map_table(documents.path)
         return documents
+
+
+def leads_of(table: "pa.Table") -> Leads:
+    """The leads of chunks whose rows follow one another document by document."""
+    documents = table["doc_id"].combine_chunks().dictionary_encode()
+    codes = (
+        documents.indices.to_numpy(zero_copy_only=False) if len(table) else np.zeros(0, np.int32)
+    )
+    first = np.flatnonzero(np.diff(codes, prepend=-1))
+    sizes = np.diff(first, append=len(codes))
+    return np.repeat(np.column_stack([first, sizes]), sizes, axis=0).astype(np.int32)
+
+
+def _read_leads(path: Path) -> Leads:
+    try:
+        leads: Leads = np.load(path, "r", allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {error}.", REBUILD) from error
+    return leads
 
 
 def _read_settings(path: Path) -> tuple[IndexSettings, int]:

@@ -30,6 +30,7 @@ SCORED_WHOLLY = 20_000
 
 _POSITIVE = float(np.finfo(np.float32).tiny)
 _BLOCK = 1024
+_LED = 3  # chunks of a document up to which the first one counts fully
 
 
 class Ranking(NamedTuple):
@@ -81,16 +82,18 @@ class Ranker:
 
     def by_both(self, question: str, k: int, allowed: Allowed | None, timings: Timings) -> Ranking:
         words, vector = self._asked(question, timings)
+        index = self.index
         with timings.measure("dense"):
-            candidates = self._candidates(words, vector, max(k, self.config.candidates), allowed)
-            similarity = self.index.dense.scores(vector, candidates)
+            steered = index.moments.whitened(vector)
+            candidates = self._candidates(words, steered, max(k, self.config.candidates), allowed)
+            meaning = self._led(steered, candidates)
         with timings.measure("fuse"):
-            of_words, of_meaning = spread(words), Spread(*self.index.moments.of_scores(vector))
+            of_words, of_meaning = spread(words), Spread(*index.moments.of_scores(steered))
             some = words if candidates is None else words[candidates]
-            fused = self._fused(some, similarity, of_words, of_meaning)
+            fused = self._fused(some, meaning, of_words, of_meaning)
             found = top(fused, k)
-        positions = found if candidates is None else candidates[found]
-        return Ranking(positions, fused[found], similarity[found])
+            positions = found if candidates is None else candidates[found]
+        return Ranking(positions, fused[found], index.dense.scores(vector, positions))
 
     def _asked(self, question: str, timings: Timings) -> tuple[Scores, Vectors]:
         """BM25 of every chunk, and the question's vector."""
@@ -113,6 +116,16 @@ class Ranker:
         by_meaning, _ = self.index.dense.search(vector, depth, allowed)
         candidates: Positions = np.union1d(by_words, by_meaning)
         return candidates
+
+    def _led(self, vector: Vectors, candidates: Positions | None) -> Scores:
+        """The similarity of the candidates, with a share of that of their documents' first chunk,
+        which says what the document is about: less where there are more than three chunks."""
+        scores = self.index.dense.scores(vector, candidates)
+        leads = self.index.leads if candidates is None else self.index.leads[candidates]
+        first, chunks = leads[:, 0].astype(np.int64), leads[:, 1]
+        of_first = scores[first] if candidates is None else self.index.dense.scores(vector, first)
+        share = self.config.lead_share * np.minimum(1, _LED / chunks.astype(np.float32))
+        return np.asarray((1 - share) * scores + share * of_first, dtype=np.float32)
 
     def _words(self, question: str, timings: Timings) -> Scores:
         with timings.measure("lexical"):

@@ -26,7 +26,7 @@ def engine(vectors: Vectors, name: str) -> Dense:
 def like_texts(count: int, dimension: int, seed: int = 0) -> Vectors:
     """Vectors around some topics, off-centre and with few strong directions, as embedders give."""
     rng = np.random.default_rng(seed)
-    spread = 1 / (1 + np.arange(dimension)) ** 0.75
+    spread = 1 / np.sqrt(1 + np.arange(dimension))
     topics = np.random.default_rng(99).standard_normal((40, dimension)) * spread
     own = rng.standard_normal((count, dimension)) * spread
     return normalised(0.3 + topics[rng.integers(0, 40, count)] + own)
@@ -143,6 +143,17 @@ def test_the_engine_follows_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rag.dense.LARGEST_FLAT", 40)
     assert build_dense(unit_vectors(40, 8)).engine.engine == "flat"
     assert build_dense(unit_vectors(41, 8)).engine.engine == "codes"
+
+
+def test_whitening_makes_shared_directions_count_less() -> None:
+    vectors = like_texts(3000, 32)
+    strong = np.linalg.eigh(np.cov(vectors.T))[1][:, -1].astype(np.float32)
+    weak = np.linalg.eigh(np.cov(vectors.T))[1][:, 0].astype(np.float32)
+    whitened = Moments.of(vectors, power=0.2).whitened
+    assert whitened(strong) @ strong < whitened(weak) @ weak
+    np.testing.assert_allclose(Moments.of(vectors).whitened(strong), strong, atol=1e-6)
+    one = np.repeat(vectors[:1], 5, axis=0)
+    np.testing.assert_allclose(Moments.of(one, power=0.2).whitened(strong), strong, atol=1e-6)
 
 
 @settings(deadline=None, max_examples=25)

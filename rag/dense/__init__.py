@@ -25,13 +25,15 @@ Allowed = NDArray[np.bool_]
 LARGEST_FLAT = 20_000
 _SETTINGS, _MOMENTS = "dense.json", "moments.npy"
 _ROWS_AT_ONCE = 16_384
+_SHRINKAGE = 0.1
 
 
 class Dense(Protocol):
     """An index of unit vectors; safe to query from several threads.
 
-    ``query`` is one unit vector, shape (dimension,); scores are cosines, −1 to 1. ``recall`` is
-    the share of the true first ten that `search` finds, measured when the index was built.
+    ``query`` is one vector, shape (dimension,), and scores are inner products with it: cosines
+    where its length is 1. ``recall`` is the share of the true first ten that `search` finds,
+    measured when the index was built.
     """
 
     engine: str
@@ -63,17 +65,19 @@ class Dense(Protocol):
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean vector (d,) and covariance (d, d) of all vectors of an index.
+    """Mean vector μ (d,) and covariance Σ (d, d) of all vectors of an index, and what they tell of
+    a question's vector.
 
-    With them the mean and the standard deviation of a question's cosines over the whole index are
-    ``q·μ`` and ``√(qᵀΣq)``, without computing the cosines.
+    ``whitening`` (d, d): ``(Σ + 0.1 c I)^-p`` with c the mean of Σ's eigenvalues.
     """
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
+    whitening: NDArray[np.float64]
 
     @classmethod
-    def of(cls, vectors: Vectors) -> "Moments":
+    def of(cls, vectors: Vectors, power: float = 0.0) -> "Moments":
+        """Those of ``vectors`` (n, d); ``power`` is p."""
         count, dimension = vectors.shape
         starts = range(0, count, _ROWS_AT_ONCE)
         blocks = [vectors[start : start + _ROWS_AT_ONCE] for start in starts]
@@ -83,13 +87,20 @@ class Moments:
         for block in blocks:
             centred = block - mean.astype(np.float32)
             squares += centred.T @ centred
-        return cls(mean, squares / max(count, 1))
+        # Rounded, as sums differ in their last digits from one BLAS to another.
+        covariance = np.round(squares / max(count, 1), 9)
+        return cls(np.round(mean, 9), covariance, np.round(_whitening(covariance, power), 6))
 
     def of_scores(self, query: Vectors) -> tuple[float, float]:
-        """Mean and standard deviation of the cosines of ``query``."""
+        """Mean and standard deviation of the inner products of ``query`` with all vectors: ``q·μ``
+        and ``√(qᵀΣq)``, without computing the products."""
         exact = query.astype(np.float64)
-        variance = float(np.einsum("i,ij,j->", exact, self.covariance, exact, optimize=True))
-        return float(np.einsum("i,i->", exact, self.mean)), max(variance, 0.0) ** 0.5
+        variance = _dot(_product(self.covariance, exact), exact)
+        return _dot(exact, self.mean), max(variance, 0.0) ** 0.5
+
+    def whitened(self, query: Vectors) -> Vectors:
+        """``query`` with directions in which all vectors differ anyway made to count less."""
+        return _product(self.whitening, query.astype(np.float64)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -109,24 +120,30 @@ class DenseIndex:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / _SETTINGS).write_text(json.dumps(stored, indent=1), encoding="utf-8")
-            moments = np.vstack([self.moments.mean, self.moments.covariance])
+            of = self.moments
+            moments = np.vstack([of.mean, of.covariance, of.whitening])
             np.save(folder / _MOMENTS, moments, allow_pickle=False)
         self.engine.save(folder)
 
 
-def build_dense(vectors: Vectors, engine: EngineName = "auto") -> DenseIndex:
+def build_dense(
+    vectors: Vectors, engine: EngineName = "auto", whitening: float = 0.0
+) -> DenseIndex:
     """Index ``vectors``, shape (n, d); ``auto`` takes flat up to 20,000 of them, codes beyond.
+
+    ``whitening``: the power of `Moments.whitening`.
 
     Raises InvalidDataError for another shape and for NaN or infinite values.
     """
     _check(vectors)
+    moments = Moments.of(vectors, whitening)
     if engine == "flat" or (engine == "auto" and len(vectors) <= LARGEST_FLAT):
         from rag.dense.flat import FlatIndex
 
-        return DenseIndex(FlatIndex.build(vectors), Moments.of(vectors))
+        return DenseIndex(FlatIndex.build(vectors), moments)
     from rag.dense.codes import CodesIndex
 
-    return DenseIndex(CodesIndex.build(vectors), Moments.of(vectors))
+    return DenseIndex(CodesIndex.build(vectors, moments.whitened), moments)
 
 
 def load_dense(folder: Path) -> DenseIndex:
@@ -135,14 +152,12 @@ def load_dense(folder: Path) -> DenseIndex:
         settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
         stored = np.load(folder / _MOMENTS, allow_pickle=False)
         engine = _load_engine(settings["engine"], folder, float(settings["recall@10"]))
-        if len(engine) != settings["vectors"] or stored.shape != (
-            engine.dimension + 1,
-            engine.dimension,
-        ):
+        d = engine.dimension
+        if len(engine) != settings["vectors"] or stored.shape != (2 * d + 1, d):
             raise ValueError("its parts differ in size")
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"the vector index in {folder} cannot be read: {error}.") from error
-    return DenseIndex(engine, Moments(stored[0], stored[1:]))
+    return DenseIndex(engine, Moments(stored[0], stored[1 : d + 1], stored[d + 1 :]))
 
 
 def _load_engine(name: str, folder: Path, recall: float) -> Dense:
@@ -153,6 +168,25 @@ def _load_engine(name: str, folder: Path, recall: float) -> Dense:
     from rag.dense.codes import CodesIndex
 
     return CodesIndex.load(folder, recall)
+
+
+def _whitening(covariance: NDArray[np.float64], power: float) -> NDArray[np.float64]:
+    values, axes = np.linalg.eigh(covariance)
+    floor = _SHRINKAGE * float(values.mean())
+    if not power or floor <= 0:
+        return np.eye(len(covariance))
+    scaled: NDArray[np.float64] = (axes * (np.maximum(values, 0) + floor) ** -power) @ axes.T
+    return scaled
+
+
+# einsum, as BLAS would wake threads of its own for products of this size.
+def _product(matrix: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    product: NDArray[np.float64] = np.einsum("ij,j->i", matrix, vector)
+    return product
+
+
+def _dot(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    return float(np.einsum("i,i->", one, other))
 
 
 def checked(query: Vectors, dimension: int) -> Vectors:
