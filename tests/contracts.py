@@ -245,7 +245,12 @@ class DenseContract:
 
 
 class RetrieverContract:
-    """Fixture ``retriever``, over an index of ``TEXTS`` in their order."""
+    """Fixture ``retriever``, over an index of ``TEXTS`` in their order.
+
+    ``tolerance``: how far a similarity may be from the cosine.
+    """
+
+    tolerance = 1e-4
 
     @pytest.mark.parametrize("mode", ["hybrid", "lexical", "dense"])
     def test_the_passage_that_answers_comes_first(self, retriever: Retriever, mode: str) -> None:
@@ -264,7 +269,7 @@ class RetrieverContract:
         vector = retriever.embedder.encode_queries([question])[0]
         for passage in retriever.search(question, 6):
             of_chunk = retriever.embedder.encode([passage.chunk.embedded_text])[0]
-            assert passage.similarity == pytest.approx(float(vector @ of_chunk), abs=1e-4)
+            assert passage.similarity == pytest.approx(float(vector @ of_chunk), abs=self.tolerance)
 
     @pytest.mark.parametrize("question", ["", "  \n\t"])
     def test_an_empty_question_is_refused(self, retriever: Retriever, question: str) -> None:

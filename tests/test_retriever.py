@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,22 @@ from hypothesis.extra.numpy import arrays
 
 from lifecycle.errors import BundleError
 from rag.config import RetrievalConfig
+from rag.filters import Wanted
+from rag.index import RagIndex
 from rag.langchain_retriever import as_langchain
 from rag.ranking import top
 from rag.retriever import Retriever
-from tests.contracts import TEXTS, RetrieverContract, WordEmbedder, ids, index_of, minilm
+from tests.contracts import (
+    TEXTS,
+    RetrieverContract,
+    WordEmbedder,
+    corpus,
+    ids,
+    index_of,
+    minilm,
+)
+
+WORDS = [f"{a}{b}" for a in "bcdfghjklm" for b in "ando elka irto ombi ustu".split()] * 2
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +61,59 @@ class TestEveryFusionAndEngine(RetrieverContract):
     def retriever(self, fusion: str, engine: str) -> Retriever:
         config = RetrievalConfig.model_validate({"fusion": fusion, "lexical_engine": engine})
         return Retriever(index_of(TEXTS, WordEmbedder(), config), WordEmbedder(), config)
+
+
+@pytest.mark.parametrize("fusion", ["zscore", "rrf"])
+class TestCandidates(RetrieverContract):
+    """As in an index too large to score wholly."""
+
+    tolerance = 0.01
+
+    @pytest.fixture
+    def retriever(self, fusion: str, monkeypatch: pytest.MonkeyPatch) -> Retriever:
+        monkeypatch.setattr("rag.ranking.SCORED_WHOLLY", 0)
+        engines = {"lexical_engine": "bm25s", "dense_engine": "codes"}
+        config = RetrievalConfig.model_validate({"fusion": fusion} | engines)
+        return Retriever(index_of(TEXTS, WordEmbedder(), config), WordEmbedder(), config)
+
+
+MANY = [
+    " ".join(WORDS[number % 89 : number % 89 + 3] + WORDS[number % 97 : number % 97 + 4])
+    for number in range(3000)
+]
+
+
+@pytest.mark.parametrize("filters", [None, {"uri": "docs/1*"}])
+def test_candidates_are_ranked_as_if_every_chunk_were_scored(
+    monkeypatch: pytest.MonkeyPatch, filters: Wanted | None
+) -> None:
+    config = RetrievalConfig(lexical_engine="bm25s", dense_engine="flat")
+    retriever = Retriever(index_of(MANY, WordEmbedder(), config), WordEmbedder(), config)
+    questions = [" ".join(WORDS[at : at + 4]) for at in range(0, 80, 7)]
+    wholly = [retriever.search(question, 10, filters=filters) for question in questions]
+    monkeypatch.setattr("rag.ranking.SCORED_WHOLLY", 100)
+    for question, expected in zip(questions, wholly, strict=True):
+        found = retriever.search(question, 10, filters=filters)
+        assert ids(found) == ids(expected)
+        np.testing.assert_allclose([p.score for p in found], [p.score for p in expected], atol=1e-4)
+
+
+def test_the_first_chunk_of_a_document_speaks_for_the_others() -> None:
+    texts = ["all about turtles", "they live long", "all about ferns", "they live long"]
+    chunks, documents = corpus(texts)
+    owners = [0, 0, 2, 2]
+    chunks = [
+        replace(one, doc_id=documents[at].doc_id) for one, at in zip(chunks, owners, strict=True)
+    ]
+    vectors = WordEmbedder().encode(texts)
+    for share, second in ((0.0, 1), (0.3, 3)):
+        config = RetrievalConfig(lead_share=share, lexical_weight=0)
+        index = RagIndex.build(chunks, vectors, documents, config, WordEmbedder().name)
+        found = Retriever(index, WordEmbedder(), config).search("ferns that live long", 4)
+        places = [
+            int(passage.chunk.chunk_id, 16) for passage in found if passage.chunk.text == texts[1]
+        ]
+        assert places[0] == second
 
 
 @pytest.fixture
