@@ -4,6 +4,7 @@ import argparse
 import json
 
 from cli.output import next_step, say
+from cli.tracing import tracing
 from lifecycle.errors import RegistryError
 from lifecycle.stack import load_stack, tracker_of
 from lifecycle.state import State
@@ -17,10 +18,11 @@ def main(options: argparse.Namespace) -> int:
     tracker = tracker_of(load_stack(options.stack, state), state)
     version = _version(tracker, options)
     predictor = load(tracker.bundle_path(version))
-    if options.json:
-        print(json.dumps(predictor.answer(options.question, options.k) | _served(version)))
-        return 0
-    answer = _stream(predictor, options)
+    with tracing(tracker, version, options.trace):
+        if options.json:
+            print(json.dumps(predictor.answer(options.question, options.k) | _served(version)))
+            return 0
+        answer = _stream(predictor, options)
     _citations(answer)
     say(
         f"\n{version.name} version {version.number}, data version "

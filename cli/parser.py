@@ -67,6 +67,7 @@ def ask_parser() -> Parser:
     parser.add_argument("--version", metavar="N", type=int, help="this version, not the champion")
     parser.add_argument("--k", metavar="K", type=int, help="passages to retrieve")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--trace", action="store_true", help="record a trace in MLflow")
     return _with_stack(parser)
 
 

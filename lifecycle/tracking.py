@@ -1,4 +1,4 @@
-"""MLflow: runs, the model registry and its aliases. The only module that imports mlflow.
+"""MLflow: runs, the model registry and its aliases.
 
 The registry is the single truth about what is served: alias ``champion`` names the served version,
 ``challenger`` one that passed its gate and waits. Where each version came from stands in its tags.
@@ -77,7 +77,7 @@ class Tracker:
         from mlflow.entities import Metric, Param, RunTag
 
         with _errors():
-            experiment = self._experiment(run.experiment)
+            experiment = self.experiment(run.experiment)
             created = self._client.create_run(experiment, run_name=run.name)
             run_id = str(created.info.run_id)
             self._client.log_batch(
@@ -90,6 +90,15 @@ class Tracker:
                 self._client.log_artifact(run_id, str(path), folder or None)
             self._client.set_terminated(run_id)
         return run_id
+
+    def experiment(self, name: str) -> str:
+        """The id of experiment ``name``, which is made where there is none."""
+        with _errors():
+            found = self._client.get_experiment_by_name(name)
+            if found is not None:
+                return str(found.experiment_id)
+            location = (self.artifacts / name).as_uri() if _sqlite_file(self.uri) else None
+            return str(self._client.create_experiment(name, artifact_location=location))
 
     def log_table(self, run_id: str, frame: Any, name: str) -> None:
         """Log a DataFrame as a table that the MLflow UI shows and compares."""
@@ -202,13 +211,6 @@ class Tracker:
     def run_metrics(self, run_id: str) -> dict[str, float]:
         with _errors():
             return dict(self._client.get_run(run_id).data.metrics)
-
-    def _experiment(self, name: str) -> str:
-        found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        location = (self.artifacts / name).as_uri() if _sqlite_file(self.uri) else None
-        return str(self._client.create_experiment(name, artifact_location=location))
 
     def _ensure_model(self, name: str) -> None:
         if name not in self.names():

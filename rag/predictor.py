@@ -1,10 +1,13 @@
 """What answers questions from a bundle."""
 
+from collections.abc import Generator as Stream
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from lifecycle.bundle import Bundle, open_bundle
+from lifecycle.tracing import annotate, annotate_text, span, spanned
 from rag.config import EmbeddingConfig, GenerationConfig, RetrievalConfig
 from rag.engines import from_bundle
 from rag.generators import Generator, generate, load_generator
@@ -26,16 +29,35 @@ class RagPredictor:
 
     def search(self, question: str, k: int | None = None) -> list[Passage]:
         """The ``k`` best passages (by default as configured), best first. InputError if empty."""
-        return self.retriever.search(question, k or self.passages)
+        with span("retrieve"):
+            passages = self.retriever.search(question, k or self.passages)
+            annotate(passages=len(passages))
+        return passages
 
     def ask(self, question: str, k: int | None = None) -> Iterator[str | Answer]:
         """Pieces of text as they are generated, then the Answer."""
-        return self.generator.stream(question, self.search(question, k))
+        return spanned("ask", lambda: self._events(question, k))
 
     def answer(self, question: str, k: int | None = None) -> dict[str, Any]:
         """The answer to one question, ready for JSON."""
+        with span("ask"):
+            annotate_text(question=question)
+            passages = self.search(question, k)
+            with span("generate", generator=self.generator.name):
+                answer = generate(self.generator, question, passages)
+            _note(answer)
+        return as_json(question, answer)
+
+    def _events(self, question: str, k: int | None) -> Iterator[str | Answer]:
+        annotate_text(question=question)
         passages = self.search(question, k)
-        return as_json(question, generate(self.generator, question, passages))
+        return _noted(
+            spanned(
+                "generate",
+                lambda: self.generator.stream(question, passages),
+                generator=self.generator.name,
+            )
+        )
 
     def predict(self, rows: list[Any]) -> list[dict[str, Any]]:
         """An answer for each question, in order."""
@@ -56,6 +78,24 @@ def predictor_of(bundle: Bundle, device: str = "cpu") -> RagPredictor:
     embedder = from_bundle(bundle.path, embedding, device)
     retriever = Retriever(RagIndex.load(bundle.path), embedder, retrieval)
     return RagPredictor(bundle, retriever, load_generator(generation, embedder), retrieval.k)
+
+
+def _noted(events: Stream[str | Answer, None, None]) -> Iterator[str | Answer]:
+    with closing(events):
+        for event in events:
+            if isinstance(event, Answer):
+                _note(event)
+            yield event
+
+
+def _note(answer: Answer) -> None:
+    """What the open span says of the answer."""
+    annotate(
+        confidence=answer.confidence,
+        abstained=answer.abstained,
+        citations=len(answer.citations),
+    )
+    annotate_text(answer=answer.text)
 
 
 def as_json(question: str, answer: Answer) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifecycle.errors import BundleError, InputError, UsageError, did_you_mean
+from lifecycle.tracing import span
 from rag.config import RetrievalConfig
 from rag.embedder import Embedder
 from rag.fusion import rrf, zscore
@@ -31,7 +32,8 @@ class Timings:
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         start = perf_counter()
-        yield
+        with span(stage):
+            yield
         self.stages[f"{stage}_ms"] = (perf_counter() - start) * 1000
 
 

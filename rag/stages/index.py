@@ -54,7 +54,7 @@ def build_index(parts: Parts, name: str, use_case: str, config: RagConfig, out: 
         libraries=libraries(LIBRARIES),
         inputs={"question": "string"},
         outputs={"answer": "string", "citations": "list", "confidence": "float, 0 to 1"},
-        settings=config.model_dump(mode="json", exclude={"gate", "questions", "source"}),
+        settings=config.model_dump(mode="json", exclude={"evaluation", "gate", "questions", "source"}),
         resources=config.resources.model_dump(),
     )
 
