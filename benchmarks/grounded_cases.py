@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.answer_cases import Collection, folded
+from rag.lexical.tokenize import tokenize
 from rag.questions import Question
 from rag.readable import units
 from rag.relevance import locate
@@ -18,8 +19,10 @@ from rag.types import Chunk
 
 SUPPORTED = ("verbatim", "reordered", "synonyms", "shortened", "joined", "restated", "answered")
 UNSUPPORTED = (
-    "elsewhere", "number", "name", "exchanged", "negated", "appended", "misstated", "misanswered",
-)  # fmt: skip
+    *("elsewhere", "number", "name", "exchanged", "negated"),
+    *("appended", "spliced", "misstated", "misanswered"),
+)
+FRAMES = ("The answer is {}.", "It is {}.", "According to the text, {}.")
 LEAST_WORDS = 7
 OF_EACH_KIND = 2  # claims of one kind from one passage
 
@@ -49,7 +52,8 @@ _TRAILING = re.compile(
 )
 _BRACKETED = re.compile(r" ?\([^()]{3,}\)|, (?:which|who|where) [^,.;]{5,}(?=[,.])")
 _AUXILIARY = re.compile(
-    r"\b(is|are|was|were|has|have|had|can|will|must|may|would|could|should|does|did)\b(?! not)"
+    r"\b(is|are|was|were|has|have|had|can|will|must|may|would|could|should|does|did)\b"
+    r"(?= \w)(?! (?:not|no|never|only|just)\b)"
 )
 _NOT = re.compile(r"\b(is|are|was|were|has|have|had|can|will|must|would|could|does|did) not\b")
 _NUMBERS = "two three four five six seven eight nine ten twelve twenty thirty fifty".split()
@@ -101,12 +105,12 @@ class _Maker:
         others = own or [n for n in range(len(self.chunks)) if n != number]
         second = self.rng.choice(others)
         passages = (self.chunks[number], self.chunks[second])
-        given = folded("\n".join(f"{one.heading} {one.text}" for one in passages))
+        given = words("\n".join(f"{one.heading} {one.text}" for one in passages))
         strange = [
             sentence
             for other in others
             for sentence in self.sentences[other]
-            if folded(sentence) not in given
+            if words(sentence) not in given
         ]
         made: dict[str, list[str]] = defaultdict(list)
         for sentence in self.sentences[number]:
@@ -134,8 +138,9 @@ class _Maker:
             ("shortened", shortened(sentence)),
             ("number", self._swapped(sentence, _NUMBER, self.numbers, given)),
             ("name", self._swapped(sentence, _NAME, self.names, given)),
-            ("exchanged", self._exchanged(sentence, "\n".join(self.sentences[number]), given)),
+            ("exchanged", self._exchanged(sentence, number, given)),
             ("negated", negated(sentence)),
+            ("spliced", spliced(sentence, self.rng.choice(strange)) if strange else ""),
             ("appended", appended(sentence, self.rng.choice(strange)) if strange else ""),
         ):
             if changed and changed != sentence:
@@ -153,26 +158,34 @@ class _Maker:
         if not fitting:
             return ""
         changed = sentence[: match.start()] + self.rng.choice(fitting) + sentence[match.end() :]
-        return changed if folded(changed) not in given else ""
+        return changed if words(changed) not in given else ""
 
-    def _exchanged(self, sentence: str, passage: str, given: str) -> str:
+    def _exchanged(self, sentence: str, number: int, given: str) -> str:
         """A name or number replaced with another one of the same passage."""
         pattern = self.rng.choice((_NAME, _NUMBER))
-        return self._swapped(sentence, pattern, sorted(set(pattern.findall(passage))), given)
+        others = {one for text in self.sentences[number] for one in pattern.findall(text)}
+        return self._swapped(sentence, pattern, sorted(others), given)
 
     def _of_questions(self, number: int, given: str) -> Iterator[tuple[str, str]]:
         for question in self.questions.get(number, ()):
-            frame = self.rng.choice(("The answer is {}.", "It is {}.", "According to the text, {}."))
+            frame = self.rng.choice(
+                ("The answer is {}.", "It is {}.", "According to the text, {}.")
+            )
             asked = question.question.rstrip("?")
             factual = bool(_FACTUAL.match(asked))
             yield "restated", frame.format(question.answer)
             if factual:
                 yield "answered", f"{asked}: {question.answer}."
             other = self.rng.choice(self.spans)
-            if folded(other) not in given:
+            if words(other) not in given:
                 yield "misstated", frame.format(other)
                 if factual:
                     yield "misanswered", f"{asked}: {other}."
+
+
+def words(text: str) -> str:
+    """The words of ``text`` alone, to see whether one text stands in another."""
+    return " ".join(["", *tokenize(text, keep_stopwords=True), ""])
 
 
 def reordered(sentence: str) -> str:
@@ -210,6 +223,12 @@ def negated(sentence: str) -> str:
 def appended(sentence: str, other: str) -> str:
     """A true sentence that goes on with what the passages do not say."""
     return f"{sentence.rstrip('.!?')}, and {_small(other.rstrip('.!?'))}."
+
+
+def spliced(sentence: str, other: str) -> str:
+    """The first half of one sentence and the second of another."""
+    first, second = sentence.split(), other.split()
+    return " ".join([*first[: len(first) // 2], *second[len(second) // 2 :]])
 
 
 def _plain_sentences(chunk: Chunk) -> list[str]:

@@ -14,7 +14,6 @@ from lifecycle.tracking import Tracker
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow.entities import Feedback
 
 RUN_NAME = "judge"
 
@@ -79,7 +78,7 @@ def _scorer(name: str, one: Judge, known: Mapping[str, Case], model: str) -> Any
     from mlflow.entities import AssessmentSource, Feedback
     from mlflow.genai.scorers import scorer
 
-    def opinion(inputs: dict[str, str]) -> list[Feedback]:
+    def opinion(inputs: dict[str, str]) -> "list[Feedback]":
         found = one(known[inputs["id"]])
         source = AssessmentSource(source_type="LLM_JUDGE", source_id=model)
         if found is None:
@@ -89,9 +88,10 @@ def _scorer(name: str, one: Judge, known: Mapping[str, Case], model: str) -> Any
     return scorer(opinion, name=name)
 
 
-def _column(table: "pd.DataFrame", name: str) -> dict[str, Any]:
+def _column(table: "pd.DataFrame | None", name: str) -> dict[str, Any]:
     """What stands in a column by case id; nothing of a column that no case has filled."""
-    if name not in table.columns:
+    if table is None or name not in table.columns:
         return {}
     ids = [request["id"] for request in table["request"]]
-    return {one: value for one, value in zip(ids, table[name], strict=True) if value == value}
+    found = zip(ids, table[name], table[name].notna(), strict=True)
+    return {one: value for one, value, is_filled in found if is_filled}

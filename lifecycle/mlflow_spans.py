@@ -54,6 +54,7 @@ class _MlflowSpan:
     def end(self, error: BaseException | None = None) -> None:
         if error is not None:
             # MLflow takes no KeyboardInterrupt.
-            known = isinstance(error, Exception)
-            self.live.record_exception(error if known else type(error).__name__)
+            self.live.record_exception(
+                error if isinstance(error, Exception) else type(error).__name__
+            )
         self.live.end()

