@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.tracking import Tracker
+from lifecycle.tracking import Tracker, mlflow_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,10 +65,12 @@ def judge(
         {"inputs": {"id": case.id, "question": case.question}, "outputs": case.answer}
         for case in cases
     ]
-    mlflow.set_experiment(experiment_id=tracker.experiment(place))
+    place_id = tracker.experiment(place)
     # It says on the screen how to find the result.
-    with redirect_stdout(StringIO()), mlflow.start_run(run_name=RUN_NAME):
-        table = mlflow.genai.evaluate(data=rows, scorers=scorers).result_df
+    with mlflow_errors(), redirect_stdout(StringIO()):
+        mlflow.set_experiment(experiment_id=place_id)
+        with mlflow.start_run(run_name=RUN_NAME):
+            table = mlflow.genai.evaluate(data=rows, scorers=scorers).result_df
     found = {name: _column(table, f"{name}/value") for name in judges}
     errors = [_column(table, f"{name}/error_message") for name in judges]
     return Verdicts(found, [str(error) for column in errors for error in column.values()])

@@ -69,14 +69,14 @@ class Tracker:
             database.parent.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
-        with _errors():
+        with mlflow_errors():
             return mlflow.MlflowClient(self.uri, self.uri)
 
     def log_run(self, run: Run) -> str:
         """Write a finished MLflow run; returns its id."""
         from mlflow.entities import Metric, Param, RunTag
 
-        with _errors():
+        with mlflow_errors():
             experiment = self.experiment(run.experiment)
             created = self._client.create_run(experiment, run_name=run.name)
             run_id = str(created.info.run_id)
@@ -93,7 +93,7 @@ class Tracker:
 
     def experiment(self, name: str) -> str:
         """The id of experiment ``name``, which is made where there is none."""
-        with _errors():
+        with mlflow_errors():
             found = self._client.get_experiment_by_name(name)
             if found is not None:
                 return str(found.experiment_id)
@@ -102,7 +102,7 @@ class Tracker:
 
     def log_table(self, run_id: str, frame: Any, name: str) -> None:
         """Log a DataFrame as a table that the MLflow UI shows and compares."""
-        with _errors():
+        with mlflow_errors():
             self._client.log_table(run_id, frame, name)
 
     def register(
@@ -114,7 +114,7 @@ class Tracker:
         """
         import mlflow
 
-        with _errors(), _quiet():
+        with mlflow_errors(), _quiet():
             with mlflow.start_run(run_id=run_id):
                 info = mlflow.pyfunc.log_model(
                     name=name,
@@ -133,7 +133,7 @@ class Tracker:
         """Every registered model, sorted."""
         found: list[str] = []
         token = None
-        with _errors():
+        with mlflow_errors():
             while token is None or token:
                 page = self._client.search_registered_models(page_token=token)
                 found += [model.name for model in page]
@@ -146,7 +146,7 @@ class Tracker:
         if name not in known:
             remedy = did_you_mean(name, known) or "Train one: python run.py --pipeline rag."
             raise RegistryError(f"no model named {name!r} is registered.", remedy)
-        with _errors():
+        with mlflow_errors():
             found = self._client.search_model_versions(f"name='{name}'")
             aliases = self._client.get_registered_model(name).aliases
         return sorted((_version(v, aliases) for v in found), key=lambda v: v.number)
@@ -169,31 +169,31 @@ class Tracker:
         return next((v for v in self.versions(name) if alias in v.aliases), None)
 
     def set_alias(self, name: str, alias: str, number: int) -> None:
-        with _errors():
+        with mlflow_errors():
             self._client.set_registered_model_alias(name, alias, str(number))
 
     def delete_alias(self, name: str, alias: str) -> None:
-        with _errors():
+        with mlflow_errors():
             self._client.delete_registered_model_alias(name, alias)
 
     def tag_version(self, name: str, number: int, key: str, value: str) -> None:
-        with _errors():
+        with mlflow_errors():
             self._client.set_model_version_tag(name, str(number), key, value)
 
     def model_tags(self, name: str) -> dict[str, str]:
         """Tags of the registered model itself."""
-        with _errors():
+        with mlflow_errors():
             return dict(self._client.get_registered_model(name).tags)
 
     def tag_model(self, name: str, key: str, value: str) -> None:
-        with _errors():
+        with mlflow_errors():
             self._client.set_registered_model_tag(name, key, value)
 
     def bundle_path(self, version: Version) -> Path:
         """The version's bundle as a local folder, downloaded where the store is remote."""
         import mlflow
 
-        with _errors(), _quiet():
+        with mlflow_errors(), _quiet():
             source = self._client.get_model_version_download_uri(version.name, str(version.number))
             parsed = urlparse(source)
             if parsed.scheme in ("", "file"):
@@ -209,7 +209,7 @@ class Tracker:
         return stored[0]
 
     def run_metrics(self, run_id: str) -> dict[str, float]:
-        with _errors():
+        with mlflow_errors():
             return dict(self._client.get_run(run_id).data.metrics)
 
     def _ensure_model(self, name: str) -> None:
@@ -246,7 +246,7 @@ def _now_ms() -> int:
 
 
 @contextlib.contextmanager
-def _errors() -> Iterator[None]:
+def mlflow_errors() -> Iterator[None]:
     """Translate MLflow's and its database's errors into ours."""
     import sqlalchemy.exc
     from mlflow.exceptions import MlflowException

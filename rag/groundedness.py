@@ -9,8 +9,7 @@ its vector is. ``benchmarks/fit_groundedness.py`` fits the model and says on wha
 
 import math
 import re
-from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -19,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.answers import without_citations
-from rag.evidence import Candidate, candidates, covered, names, rarity
+from rag.evidence import Candidate, candidates, covered, rarity
+from rag.facts import Polarity, facts, stands
 from rag.lexical.tokenize import tokenize
 from rag.sentences import sentence_spans
 from rag.types import Answer, Chunk, Passage
@@ -42,25 +42,9 @@ _FRAME = re.compile(
     r"|it is\s+)",
     re.I,
 )
-_CLAUSE = re.compile(r"; |, (?=(?:and|but|while|whereas|so|or) )")
-_NEGATION = re.compile(r"not|no|never|neither|nor|without|cannot|lacks?|\w+n['’]t", re.I)
-_PASSED_OVER = re.compile(r"longer|\w+ly", re.I)
-_NO_NEGATION = re.compile(r"only|just|merely", re.I)
-_WORDS = re.compile(r"\w+(?:['’]\w+)*|[.;:!?]")
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_SPELLED = {
-    word: str(value)
-    for value, word in enumerate(
-        """two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
-        sixteen seventeen eighteen nineteen twenty""".split(),
-        start=2,
-    )
-} | {
-    word: str(10 * value)
-    for value, word in enumerate("thirty forty fifty sixty seventy eighty ninety".split(), start=3)
-}
-_SPELLED |= {"hundred": "100", "thousand": "1000", "million": "1000000", "billion": "1000000000"}
-_SPELLED_WORD = re.compile(rf"\b(?:{'|'.join(_SPELLED)})\b", re.I)
+_CODE = re.compile(r"(`+[^`]+`+)")
+_CITED = "\x1e"  # white space to Python, and in no text
+_CLAUSE = re.compile(rf"; |, (?=(?:and|but|while|whereas|so|or) )|{_CITED}\s*")
 
 
 @dataclass(frozen=True)
@@ -115,9 +99,11 @@ def cited(answer: Answer, passages: Sequence[Passage]) -> list[Chunk]:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of an answer that say something, without citations."""
-    plain = without_citations(text)
-    found = [plain[start:end] for start, end in sentence_spans(plain)]
+    """The sentences of an answer that say something, with a mark where a citation stood."""
+    parts = _CODE.split(text)
+    parts[::2] = [without_citations(part, _CITED) for part in parts[::2]]
+    plain = "".join(parts)
+    found = [plain[start:end].strip() for start, end in sentence_spans(plain)]
     return [one for one in found if tokenize(one, keep_stopwords=True)]
 
 
@@ -126,7 +112,7 @@ def weigh(said: Sequence[str], chunks: Sequence[Chunk], embedder: "Embedder") ->
     pieces = [clauses(one) for one in said]
     likely = iter(likelihood(compare([one for each in pieces for one in each], chunks, embedder)))
     return [
-        Support(one, min(float(next(likely)) for _ in each))
+        Support(one.replace(_CITED, " "), min(float(next(likely)) for _ in each))
         for one, each in zip(said, pieces, strict=True)
     ]
 
@@ -139,7 +125,8 @@ def likelihood(held: Comparison) -> Floats:
 
 
 def clauses(sentence: str) -> list[str]:
-    """``sentence`` cut before its coordinate clauses, which may rest on other passages."""
+    """``sentence`` cut behind citations and before coordinate clauses, which may each rest on
+    another passage."""
     found: list[str] = []
     for piece in _CLAUSE.split(_FRAME.sub("", sentence)):
         if found and min(len(piece.split()), len(found[-1].split())) < LEAST_WORDS:
@@ -165,70 +152,8 @@ def compare(said: Sequence[str], chunks: Sequence[Chunk], embedder: "Embedder") 
             agrees[row, column] = mine.agrees(ground)
     everything = "\n".join(f"{one.title}\n{one.embedded_text}" for one in chunks)
     given = facts(everything) | set(tokenize(everything))
-    known = [all(_stands(fact, given) for fact in facts(one)) for one in said]
+    known = [all(stands(fact, given) for fact in facts(one)) for one in said]
     return Comparison(features, agrees, np.array(known, dtype=bool))
-
-
-def facts(text: str) -> set[str]:
-    """Numbers, in figures, and terms of names in ``text``, the first word's capital apart."""
-    text = re.sub(r"^\W+", "", text)
-    if re.match(r"\w+[A-Z\d]", text):  # GPU is a name wherever it stands
-        text = f" {text}"
-    figures = {_figure(one) for one in _NUMBER.findall(text)}
-    spelled = {_SPELLED[one.lower()] for one in _SPELLED_WORD.findall(text)}
-    return figures | spelled | {one for one in names(text) if not one[0].isdigit()}
-
-
-def _figure(number: str) -> str:
-    """``8,900`` as ``8900``."""
-    return re.sub(r",(?=\d{3}(?!\d))", "", number)
-
-
-def _stands(fact: str, given: Set[str]) -> bool:
-    """Whether a fact is among those given, as it is or as ``Egypt`` is in ``Egyptian``."""
-    return fact in given or (fact.isalpha() and any(_derived(fact, one) for one in given))
-
-
-def _derived(one: str, other: str) -> bool:
-    short, long = sorted((one, other), key=len)
-    return len(short) >= 4 and long.startswith(short) and len(long) - len(short) <= 3
-
-
-@dataclass(frozen=True)
-class _Polarity:
-    """How often each term stands in a sentence, and how often it is denied there."""
-
-    said: Counter[str]
-    denied: Counter[str]
-
-    @classmethod
-    def of(cls, text: str) -> "_Polarity":
-        """A negation denies the next word that is no stopword, adverbs apart."""
-        said, denied, pending = Counter[str](), Counter[str](), False
-        for word in _WORDS.findall(text):
-            if _NEGATION.fullmatch(word):
-                pending = True
-                continue
-            terms = tokenize(word)
-            said.update(terms)
-            if pending:
-                denied.update(terms)
-            ends = _NO_NEGATION.fullmatch(word) or word in ".;:!?"
-            pending = pending and not ends and (not terms or bool(_PASSED_OVER.fullmatch(word)))
-        return cls(said, denied)
-
-    def agrees(self, other: "_Polarity") -> bool:
-        """Whether no term is always denied here and never there, or less often of as many."""
-        return not any(
-            self.denied[term] != other.denied[term]
-            and (self.said[term] == other.said[term] or self._opposed(other, term))
-            for term in (self.denied.keys() | other.denied.keys())
-            if self.said[term] and other.said[term]
-        )
-
-    def _opposed(self, other: "_Polarity", term: str) -> bool:
-        shares = {one.denied[term] / one.said[term] for one in (self, other)}
-        return shares == {0.0, 1.0}
 
 
 @dataclass(frozen=True)
@@ -236,7 +161,7 @@ class _Ground:
     candidate: Candidate
     order: frozenset[tuple[str, str]]
     facts: frozenset[str]
-    polarity: _Polarity
+    polarity: Polarity
 
     @classmethod
     def of(cls, candidate: Candidate) -> "_Ground":
@@ -245,7 +170,7 @@ class _Ground:
             candidate,
             _order(text),
             frozenset(facts(text)) | candidate.nearby,
-            _Polarity.of(text),
+            Polarity.of(text),
         )
 
 
@@ -254,7 +179,7 @@ class _Claim:
     weights: dict[str, float]
     order: frozenset[tuple[str, str]]
     facts: frozenset[str]
-    polarity: _Polarity
+    polarity: Polarity
 
     @classmethod
     def of(cls, clause: str, found: Sequence[Candidate]) -> "_Claim":
@@ -262,11 +187,11 @@ class _Claim:
             rarity(tokenize(clause), found),
             _order(clause),
             frozenset(facts(clause)),
-            _Polarity.of(clause),
+            Polarity.of(clause),
         )
 
     def features(self, ground: _Ground) -> tuple[float, ...]:
-        facts_there = sum(_stands(fact, ground.facts) for fact in self.facts)
+        facts_there = sum(stands(fact, ground.facts) for fact in self.facts)
         return (
             covered(self.weights, ground.candidate.nearby),
             len(self.order & ground.order) / len(self.order) if self.order else 1.0,

@@ -35,7 +35,7 @@ def make_report(candidate: Candidate, judgement: Judgement) -> Report:
         sections=[
             _retrieval(evaluation, bool(evaluation.facts.get("questions.synthetic"))),
             _answers(evaluation, judgement),
-            *_unsupported(scores),
+            *unsupported_answers(scores),
             *_segments(evaluation),
             _latency(evaluation),
             _worst(scores),
@@ -97,9 +97,9 @@ def _answers(evaluation: Evaluation, judgement: Judgement) -> Section:
     return Section("Answers", text, table=metric_table(series))
 
 
-def _unsupported(scores: "pd.DataFrame") -> list[Section]:
+def unsupported_answers(scores: "pd.DataFrame") -> list[Section]:
     """The answers that say what their passages do not, the least supported first."""
-    if "unsupported" not in scores.columns:
+    if "unsupported" not in scores.columns:  # nothing could be asked
         return []
     doubtful = scores[scores["unsupported"].fillna("") != ""].sort_values("answer.groundedness")
     if doubtful.empty:

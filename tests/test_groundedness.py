@@ -86,6 +86,17 @@ def test_an_answer_is_the_share_of_its_sentences_that_are_supported() -> None:
     assert found[1].sentence == "Ships pay a toll by size."
 
 
+def test_what_ends_without_a_point_ends_at_its_citation() -> None:
+    row = "`vault.folder` – Meaning: where backups are written; Default: `/var/vault`"
+    answer = said(f"{row} [1] Karl von Frisch discovered that bees tell where food is. [2]")
+    assert groundedness(answer, passages(), corpus.embedder()) == 1.0
+
+
+def test_brackets_in_code_are_no_citations() -> None:
+    answer = said("The first is `rows[0]`. [1]")
+    assert supports(answer, passages(), corpus.embedder())[0].sentence == "The first is `rows[0]`."
+
+
 def test_an_abstention_is_neither() -> None:
     assert math.isnan(groundedness(abstention(0.1), passages(), corpus.embedder()))
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from cli.tracing import tracing as asked_for
 from lifecycle import tracing
 from lifecycle.bundle import Bundle
-from lifecycle.errors import InputError
+from lifecycle.errors import InputError, UsageError
 from lifecycle.fingerprint import ROOT
 from lifecycle.mlflow_spans import MlflowTracer
 from lifecycle.tracing import Span, Value, annotate, span, spanned
-from lifecycle.tracking import Tracker
+from lifecycle.tracking import Tracker, Version
 from rag.config import GenerationConfig
 from rag.generators import load_generator
 from rag.predictor import RagPredictor
@@ -201,3 +202,44 @@ def test_mlflow_shows_an_answer_as_one_trace(tracker: Tracker, predictor: RagPre
     assert root.attributes["version"] == 3
     assert root.inputs == {"question": QUESTION}
     assert root.outputs == {"answer": answer["answer"]}
+
+
+VERSION = Version("notes", 4, "r", {"use_case": "documents", "data_version": "d1"}, (), 0)
+
+
+@pytest.mark.parametrize(("option", "variable"), [(True, ""), (False, "mlflow")])
+def test_a_command_traces_where_it_is_asked_to(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, option: bool, variable: str
+) -> None:
+    monkeypatch.setenv("MLOPS_TRACE", variable)
+    with asked_for(tracker, VERSION, option), span("ask"):
+        annotate(abstained=False)
+    with span("after"):
+        pass
+
+    (trace,) = traces(tracker, tracker.experiment("documents"))
+    (only,) = trace.data.spans
+    assert only.name == "ask"
+    assert (only.attributes["model"], only.attributes["version"]) == ("notes", 4)
+    assert only.attributes["data_version"] == "d1"
+    assert only.attributes["abstained"] is False
+
+
+def test_a_command_records_nothing_unasked(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLOPS_TRACE", raising=False)
+    with asked_for(tracker, VERSION, False), span("ask"):
+        pass
+    assert traces(tracker, tracker.experiment("documents")) == []
+
+
+def test_an_unknown_tracer_is_refused_with_the_known_one(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_TRACE", "mlflw")
+    with (
+        pytest.raises(UsageError, match="Did you mean 'mlflow'"),
+        asked_for(tracker, VERSION, True),
+    ):
+        pass
