@@ -5,6 +5,7 @@ import json
 import sys
 
 from cli.output import next_step, say
+from cli.tracing import tracing
 from lifecycle.errors import RegistryError
 from lifecycle.registry import Version
 from lifecycle.stack import load_stack, tracker_of
@@ -23,11 +24,12 @@ def main(options: argparse.Namespace) -> int:
     predictor = load(tracker.bundle_path(version), receipts=state.receipts)
     if filters and not predictor.retriever.index.filters.mask(filters).any():
         print(f"No chunk of {version.name} fits the filter {described(filters)}.", file=sys.stderr)
-    if options.json:
-        answered = predictor.answer(options.question, options.k, filters)
-        print(json.dumps(answered | _served(version)))
-        return 0
-    answer = _stream(predictor, options, filters)
+    with tracing(tracker, version, options.trace):
+        if options.json:
+            answered = predictor.answer(options.question, options.k, filters)
+            print(json.dumps(answered | _served(version)))
+            return 0
+        answer = _stream(predictor, options, filters)
     _citations(answer)
     say(
         f"\n{version.name} version {version.number}, data version "

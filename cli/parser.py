@@ -74,6 +74,7 @@ def ask_parser() -> Parser:
         help="only from there: uri, title, heading, suffix, page; may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--trace", action="store_true", help="record a trace in MLflow")
     return _with_stack(parser)
 
 

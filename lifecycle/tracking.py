@@ -1,4 +1,4 @@
-"""MLflow: runs, the model registry and its aliases. The only module that imports mlflow.
+"""MLflow: runs, the model registry and its aliases.
 
 The registry is the single truth about what is served: alias ``champion`` names the served version,
 ``challenger`` one that passed its gate and waits. Where each version came from stands in its tags.
@@ -52,15 +52,15 @@ class Tracker:
             self._database.parent.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
-        with _errors():
+        with mlflow_errors():
             return mlflow.MlflowClient(self.uri, self.uri)
 
     def log_run(self, run: Run) -> str:
         """Write a finished MLflow run; returns its id."""
         from mlflow.entities import Metric, Param, RunTag
 
-        with _errors():
-            experiment = self._experiment(run.experiment)
+        with mlflow_errors():
+            experiment = self.experiment(run.experiment)
             created = self._client.create_run(experiment, run_name=run.name)
             run_id = str(created.info.run_id)
             self._client.log_batch(
@@ -74,9 +74,18 @@ class Tracker:
             self._client.set_terminated(run_id)
         return run_id
 
+    def experiment(self, name: str) -> str:
+        """The id of experiment ``name``, which is made where there is none."""
+        with mlflow_errors():
+            found = self._client.get_experiment_by_name(name)
+            if found is not None:
+                return str(found.experiment_id)
+            location = (self.artifacts / name).as_uri() if _sqlite_file(self.uri) else None
+            return str(self._client.create_experiment(name, artifact_location=location))
+
     def log_table(self, run_id: str, frame: Any, name: str) -> None:
         """Log a DataFrame as a table that the MLflow UI shows and compares."""
-        with _errors():
+        with mlflow_errors():
             self._client.log_table(run_id, frame, name)
 
     def register(
@@ -88,7 +97,7 @@ class Tracker:
         """
         import mlflow
 
-        with _errors(), _quiet():
+        with mlflow_errors(), _quiet():
             with mlflow.start_run(run_id=run_id):
                 info = mlflow.pyfunc.log_model(
                     name=name,
@@ -110,7 +119,7 @@ class Tracker:
             return known
         found: list[str] = []
         token = None
-        with _errors():
+        with mlflow_errors():
             while token is None or token:
                 page = self._client.search_registered_models(page_token=token)
                 found += [model.name for model in page]
@@ -126,7 +135,7 @@ class Tracker:
         read = registry.versions(self._database, name)
         if read is not None:
             return read
-        with _errors():
+        with mlflow_errors():
             found = self._client.search_model_versions(f"name='{name}'")
             aliases = self._client.get_registered_model(name).aliases
         return sorted((_version(v, aliases) for v in found), key=lambda v: v.number)
@@ -149,24 +158,24 @@ class Tracker:
         return next((v for v in self.versions(name) if alias in v.aliases), None)
 
     def set_alias(self, name: str, alias: str, number: int) -> None:
-        with _errors():
+        with mlflow_errors():
             self._client.set_registered_model_alias(name, alias, str(number))
 
     def delete_alias(self, name: str, alias: str) -> None:
-        with _errors():
+        with mlflow_errors():
             self._client.delete_registered_model_alias(name, alias)
 
     def tag_version(self, name: str, number: int, key: str, value: str) -> None:
-        with _errors():
+        with mlflow_errors():
             self._client.set_model_version_tag(name, str(number), key, value)
 
     def model_tags(self, name: str) -> dict[str, str]:
         """Tags of the registered model itself."""
-        with _errors():
+        with mlflow_errors():
             return dict(self._client.get_registered_model(name).tags)
 
     def tag_model(self, name: str, key: str, value: str) -> None:
-        with _errors():
+        with mlflow_errors():
             self._client.set_registered_model_tag(name, key, value)
 
     def bundle_path(self, version: Version) -> Path:
@@ -187,26 +196,19 @@ class Tracker:
         found = registry.location(self._database, version)
         if found is not None:
             return found
-        with _errors():
+        with mlflow_errors():
             name, number = version.name, str(version.number)
             return str(self._client.get_model_version_download_uri(name, number))
 
     def _download(self, source: str) -> Path:
         import mlflow
 
-        with _errors(), _quiet():
+        with mlflow_errors(), _quiet():
             return Path(mlflow.artifacts.download_artifacts(source))
 
     def run_metrics(self, run_id: str) -> dict[str, float]:
-        with _errors():
+        with mlflow_errors():
             return dict(self._client.get_run(run_id).data.metrics)
-
-    def _experiment(self, name: str) -> str:
-        found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        location = (self.artifacts / name).as_uri() if self._database else None
-        return str(self._client.create_experiment(name, artifact_location=location))
 
     def _ensure_model(self, name: str) -> None:
         if name not in self.names():
@@ -243,7 +245,7 @@ def _now_ms() -> int:
 
 
 @contextlib.contextmanager
-def _errors() -> Iterator[None]:
+def mlflow_errors() -> Iterator[None]:
     """Translate MLflow's and its database's errors into ours."""
     import sqlalchemy.exc
     from mlflow.exceptions import MlflowException

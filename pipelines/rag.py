@@ -51,7 +51,12 @@ def rag(name: str, use_case: str, config: RagConfig, content: str, questions: st
         chunks, data, version, name, use_case, config
     )
     evaluation = evaluate_step.evaluate.with_options(**settings("steps.evaluate"))(
-        bundle, use_case, config.questions, questions, config.resources
+        bundle,
+        use_case,
+        config.questions,
+        config.evaluation.judge,
+        questions,
+        config.resources,
     )
     rules = config.gate.rules
     judgement = gate_step.gate(bundle, evaluation, name, rules)

@@ -33,9 +33,9 @@ def marker(number: int) -> str:
     return f"[{number}]"
 
 
-def without_citations(text: str) -> str:
-    """``text`` without the numbers in brackets."""
-    return _MARKER.sub("", text)
+def without_citations(text: str, instead: str = "") -> str:
+    """``text`` without the numbers in brackets, or with ``instead`` in their place."""
+    return _MARKER.sub(instead, text)
 
 
 def citations(numbers: Iterable[int], passages: Sequence[Passage]) -> tuple[Citation, ...]:

@@ -116,6 +116,23 @@ class QuestionsConfig(Frozen):
     seed: int = 0
 
 
+class JudgeConfig(Frozen):
+    """A language model that judges answers; none where ``model`` is empty.
+
+    ``base_url`` as in GenerationConfig; ``sample``: how many answers it gets to see.
+    """
+
+    model: str = ""
+    base_url: str = ""
+    api_key_env: str = "OPENAI_API_KEY"
+    sample: int = Field(50, ge=1)
+    timeout_s: float = Field(60.0, gt=0)
+
+
+class EvaluationConfig(Frozen):
+    judge: JudgeConfig = JudgeConfig()
+
+
 class GateConfig(Frozen):
     rules: list[Rule] = []
 
@@ -130,6 +147,7 @@ class RagConfig(Frozen):
     retrieval: RetrievalConfig = RetrievalConfig()
     generation: GenerationConfig = GenerationConfig()
     questions: QuestionsConfig = QuestionsConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     gate: GateConfig = GateConfig()
     resources: Resources = Resources()
 

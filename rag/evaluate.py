@@ -12,6 +12,7 @@ from lifecycle.progress import track
 from rag import metrics
 from rag.answers import without_citations
 from rag.generators import Generator, generate
+from rag.groundedness import Support, cited, share, supports
 from rag.questions import Question
 from rag.retriever import Mode, Retriever
 from rag.types import Answer, Chunk, Passage
@@ -25,6 +26,7 @@ RANKING_METRICS = ("ndcg@10", "recall@5", "recall@20", "mrr")
 ANSWER_METRICS = (
     "answer.span_f1",
     "answer.citation_precision",
+    "answer.groundedness",
     "abstention.precision",
     "abstention.recall",
 )
@@ -48,7 +50,8 @@ def evaluate(
     passages found what the generator reads. The columns METRICS are NaN
     where a measure does not apply, so that the mean of the rest is the metric; ``topic`` and
     ``answerable`` are segments; ``latency.*`` is in milliseconds; ``question``, ``answer``,
-    ``expected``, ``source``, ``cited`` and ``top_sources`` are for people. Facts:
+    ``unsupported`` (sentences that the passages do not support), ``expected``, ``source``,
+    ``cited``, ``passages`` (the text behind the answer) and ``top_sources`` are for people. Facts:
     ``questions.asked``, ``questions.left_out`` and percentiles such as ``latency.ask_p95_ms``.
 
     Raises DataError where no question is left.
@@ -89,6 +92,8 @@ class _Asked:
     rankings: Mapping[Mode, Sequence[Passage]]
     given: Sequence[Passage]
     answer: Answer
+    supports: Sequence[Support]
+    passages: Sequence[Chunk]
     milliseconds: Mapping[str, float]
 
 
@@ -111,7 +116,9 @@ def _ask(
     if question.answerable:
         for mode in set(MODES) - {"hybrid"}:
             rankings[mode] = retriever.search(question.question, DEPTH, mode)
-    return _Asked(question, rankings, given, answer, stages)
+    supported = supports(answer, given, retriever.embedder)
+    behind = cited(answer, given)
+    return _Asked(question, rankings, given, answer, supported, behind, stages)
 
 
 def _row(asked: _Asked, relevant: Set[str]) -> dict[str, object]:
@@ -122,8 +129,11 @@ def _row(asked: _Asked, relevant: Set[str]) -> dict[str, object]:
         "answerable": question.answerable,
         **_ranking_scores(asked.rankings, relevant),
         **_answer_scores(asked, relevant),
+        "answer.groundedness": share(asked.supports),
         **{f"latency.{stage}": value for stage, value in asked.milliseconds.items()},
         "answer": answer.text,
+        "unsupported": "\n".join(one.sentence for one in asked.supports if not one.supported),
+        "passages": "\n\n".join(one.text for one in asked.passages),
         "abstained": answer.abstained,
         "confidence": answer.confidence,
         "expected": question.answer or question.quote,

@@ -8,7 +8,7 @@ cases have an answer, so that a confidence of 0.5 is where answering and abstain
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -95,59 +95,60 @@ def weigh(question: str, passages: Sequence[Passage], embedder: "Embedder") -> E
 def features(question: str, passages: Sequence[Passage], embedder: "Embedder") -> Features:
     """Both models' features for each sentence of ``passages``, equal sentences once."""
     asked = question[:MOST_QUESTION_CHARACTERS]
-    candidates = _candidates(passages)
-    if not candidates:
+    found = candidates([passage.chunk for passage in passages])
+    if not found:
         return Features((), np.zeros((0, 0)), np.zeros((0, 0)))
-    similarity = _similarity(asked, candidates, embedder)
-    rarity = _rarity(asked, candidates)
-    names = _names(asked)
+    similarity = _similarity(asked, found, embedder)
+    weights = rarity(query_terms(asked)[:MOST_TERMS], found)
+    named = dict.fromkeys(names(asked), 1.0)
     sentence: list[ArrayLike] = [
         similarity,
-        _passage_similarity(passages, candidates, similarity),
-        [_covered(rarity, one.nearby) for one in candidates],
-        [offers(asked, one.sentence.text) for one in candidates],
+        _passage_similarity(passages, found, similarity),
+        [covered(weights, one.nearby) for one in found],
+        [offers(asked, one.sentence.text) for one in found],
     ]
     answered: list[ArrayLike] = [
         similarity,
-        [_covered(rarity, one.passage_terms) for one in candidates],
-        [_covered(names, one.passage_terms) for one in candidates],
+        [covered(weights, one.passage_terms) for one in found],
+        [covered(named, one.passage_terms) for one in found],
     ]
-    sentences = tuple(one.sentence for one in candidates)
+    sentences = tuple(one.sentence for one in found)
     return Features(sentences, _table(sentence), _table(answered))
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
+    """A sentence with the terms in it, in it and what it refers to, and in its whole passage."""
+
     sentence: Sentence
-    passage: Passage
     context: str
     terms: frozenset[str]
     nearby: frozenset[str]
     passage_terms: frozenset[str]
 
 
-def _candidates(passages: Sequence[Passage]) -> list[_Candidate]:
-    found: dict[str, _Candidate] = {}
-    for number, passage in enumerate(passages, 1):
-        for one in _of_passage(number, passage):
+def candidates(chunks: Sequence[Chunk]) -> list[Candidate]:
+    """The sentences of ``chunks`` in order, equal ones once, at most MOST_SENTENCES."""
+    found: dict[str, Candidate] = {}
+    for number, chunk in enumerate(chunks, 1):
+        for one in _of_chunk(number, chunk):
             found.setdefault(" ".join(one.sentence.text.split()), one)
             if len(found) == MOST_SENTENCES:
                 return list(found.values())
     return list(found.values())
 
 
-def _of_passage(number: int, passage: Passage) -> list[_Candidate]:
+def _of_chunk(number: int, chunk: Chunk) -> list[Candidate]:
     """Sentences with the terms of what stands before them: there is what they refer to."""
-    heading = _heading(passage.chunk)
+    heading = _heading(chunk)
     heading_terms = frozenset(tokenize(heading))
-    parts = units(passage.chunk)
+    parts = units(chunk)
     terms = [frozenset(tokenize(f"{one.lead}\n{one.text}")) for one in parts]
     whole = heading_terms.union(*terms)
     before: Iterable[frozenset[str]] = [frozenset(), *terms]
     return [
-        _Candidate(
+        Candidate(
             Sentence(unit.text, number, position),
-            passage,
             _in_context(heading, unit),
             own,
             own | previous | heading_terms,
@@ -167,42 +168,43 @@ def _in_context(heading: str, unit: Unit) -> str:
     return ". ".join(part for part in (heading, f"{unit.lead} {unit.text}".strip()) if part)
 
 
-def _similarity(question: str, candidates: Sequence[_Candidate], embedder: "Embedder") -> Floats:
-    vectors = embedder.encode([one.context for one in candidates])
+def _similarity(question: str, found: Sequence[Candidate], embedder: "Embedder") -> Floats:
+    vectors = embedder.encode([one.context for one in found])
     return np.asarray(vectors @ embedder.encode_queries([question])[0], dtype=np.float64)
 
 
 def _passage_similarity(
-    passages: Sequence[Passage], candidates: Sequence[_Candidate], similarity: Floats
+    passages: Sequence[Passage], found: Sequence[Candidate], similarity: Floats
 ) -> Floats:
     """Of each sentence's passage; that of its best sentence where a lexical search gives none."""
-    numbers = np.array([one.sentence.number for one in candidates])
+    numbers = np.array([one.sentence.number for one in found])
     known = np.array([passages[number - 1].similarity for number in numbers])
     best = np.array([similarity[numbers == number].max() for number in numbers])
     return np.where(np.isnan(known), best, known)
 
 
-def _rarity(question: str, candidates: Sequence[_Candidate]) -> dict[str, float]:
-    """BM25's inverse document frequency (Robertson and Zaragoza 2009) of the question's terms
-    among the sentences."""
-    total = len(candidates)
+def rarity(terms: Iterable[str], found: Sequence[Candidate]) -> dict[str, float]:
+    """BM25's inverse document frequency (Robertson and Zaragoza 2009) of ``terms`` among the
+    sentences."""
+    total = len(found)
     weights: dict[str, float] = {}
-    for term in dict.fromkeys(query_terms(question)[:MOST_TERMS]):
-        count = sum(term in one.terms for one in candidates)
+    for term in dict.fromkeys(terms):
+        count = sum(term in one.terms for one in found)
         weights[term] = math.log(1 + (total - count + 0.5) / (count + 0.5))
     return weights
 
 
-def _covered(weights: Mapping[str, float], terms: frozenset[str]) -> float:
+def covered(weights: Mapping[str, float], terms: Set[str]) -> float:
     """Share of the weight whose terms are there; 1 where there is nothing to cover."""
     total = sum(weights.values())
     return sum(w for term, w in weights.items() if term in terms) / total if total else 1.0
 
 
-def _names(question: str) -> dict[str, float]:
-    """Names, numbers and identifiers of the question: what an answer can hardly do without."""
-    words = _NAME.findall(question[:1].lower() + question[1:])
-    return {term: 1.0 for word in words[:MOST_TERMS] for term in tokenize(word)}
+def names(text: str) -> list[str]:
+    """Terms of the names, numbers and identifiers in ``text``, its first word apart: what an
+    answer can hardly do without."""
+    words = _NAME.findall(text[:1].lower() + text[1:])
+    return [term for word in words[:MOST_TERMS] for term in tokenize(word)]
 
 
 def _table(columns: Sequence[ArrayLike]) -> Floats:

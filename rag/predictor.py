@@ -1,11 +1,14 @@
 """What answers questions from a bundle."""
 
+from collections.abc import Generator as Stream
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from lifecycle.bundle import Bundle, open_bundle
 from lifecycle.resources import Resources, gpu_count
+from lifecycle.tracing import annotate, annotate_text, span, spanned
 from rag.config import EmbeddingConfig, GenerationConfig, RetrievalConfig
 from rag.engines import from_bundle
 from rag.filters import Wanted
@@ -35,7 +38,10 @@ class RagPredictor:
 
         ``filters``: see ``rag.filters``. InputError for an empty question.
         """
-        return self.retriever.search(question, k, filters=filters)
+        with span("retrieve"):
+            passages = self.retriever.search(question, k, filters=filters)
+            annotate(passages=len(passages))
+        return passages
 
     def context(self, passages: Sequence[Passage]) -> list[Passage]:
         """What the generator reads of ``passages``: neighbouring ones as one, as configured."""
@@ -46,15 +52,32 @@ class RagPredictor:
         self, question: str, k: int | None = None, filters: Wanted | None = None
     ) -> Iterator[str | Answer]:
         """Pieces of text as they are generated, then the Answer."""
-        passages = self.context(self.search(question, k, filters))
-        return self.generator.stream(question, passages)
+        return spanned("ask", lambda: self._events(question, k, filters))
 
     def answer(
         self, question: str, k: int | None = None, filters: Wanted | None = None
     ) -> dict[str, Any]:
         """The answer to one question, ready for JSON."""
+        with span("ask"):
+            annotate_text(question=question)
+            passages = self.context(self.search(question, k, filters))
+            with span("generate", generator=self.generator.name):
+                answer = generate(self.generator, question, passages)
+            _note(answer)
+        return as_json(question, answer)
+
+    def _events(
+        self, question: str, k: int | None, filters: Wanted | None
+    ) -> Iterator[str | Answer]:
+        annotate_text(question=question)
         passages = self.context(self.search(question, k, filters))
-        return as_json(question, generate(self.generator, question, passages))
+        return _noted(
+            spanned(
+                "generate",
+                lambda: self.generator.stream(question, passages),
+                generator=self.generator.name,
+            )
+        )
 
     def predict(self, rows: list[Any]) -> list[dict[str, Any]]:
         """An answer for each question, in order."""
@@ -85,6 +108,24 @@ def predictor_of(bundle: Bundle, device: str = "") -> RagPredictor:
 def _device(bundle: Bundle) -> str:
     wanted = Resources.model_validate(bundle.manifest.resources)
     return "cuda" if wanted.gpus != 0 and gpu_count() else "cpu"
+
+
+def _noted(events: Stream[str | Answer, None, None]) -> Iterator[str | Answer]:
+    with closing(events):
+        for event in events:
+            if isinstance(event, Answer):
+                _note(event)
+            yield event
+
+
+def _note(answer: Answer) -> None:
+    """What the open span says of the answer."""
+    annotate(
+        confidence=answer.confidence,
+        abstained=answer.abstained,
+        citations=len(answer.citations),
+    )
+    annotate_text(answer=answer.text)
 
 
 def as_json(question: str, answer: Answer) -> dict[str, Any]:

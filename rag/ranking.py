@@ -9,6 +9,7 @@ are those that scoring everything would give.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lifecycle.tracing import span
 from rag.config import RetrievalConfig
 from rag.dense import Allowed, Positions, best
 from rag.embedder import Embedder
@@ -50,7 +52,8 @@ class Timings:
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         start = perf_counter()
-        yield
+        with span(stage):
+            yield
         self.stages[f"{stage}_ms"] = (perf_counter() - start) * 1000
 
 
@@ -100,7 +103,7 @@ class Ranker:
         if len(self.index) <= SCORED_WHOLLY:
             return self._words(question, timings), self._embed(question, timings)
         # Words are looked up while the question is embedded: neither waits for the other.
-        words = self._pool.submit(self._words, question, timings)
+        words = self._pool.submit(copy_context().run, self._words, question, timings)
         vector = self._embed(question, timings)
         return words.result(), vector
 

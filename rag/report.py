@@ -35,6 +35,7 @@ def make_report(candidate: Candidate, judgement: Judgement) -> Report:
         sections=[
             _retrieval(evaluation, bool(evaluation.facts.get("questions.synthetic"))),
             _answers(evaluation, judgement),
+            *unsupported_answers(scores),
             *_segments(evaluation),
             _latency(evaluation),
             _worst(scores),
@@ -77,12 +78,13 @@ def _retrieval(evaluation: Evaluation, synthetic: bool) -> Section:
 
 def _answers(evaluation: Evaluation, judgement: Judgement) -> Section:
     series: dict[str, Any] = {"This model": {}}
-    for prefix in ("answer", "abstention"):
+    for prefix in ("answer", "abstention", "judge"):
         for name, interval in by_prefix(evaluation, [prefix])[prefix].items():
             series["This model"][f"{prefix}.{name}"] = interval
     text = (
         "span_f1 compares the answer with the gold span; citation_precision is the share of "
-        "citations whose passage answers; abstention precision and recall say whether the model "
+        "citations whose passage answers; groundedness is the share of an answer's sentences that "
+        "the passages support; abstention precision and recall say whether the model "
         "keeps silent exactly where the documents hold no answer."
     )
     if judgement.champion:
@@ -93,6 +95,25 @@ def _answers(evaluation: Evaluation, judgement: Judgement) -> Section:
         )
         text += f"\n\nThe champion (version {judgement.champion}) on the same questions: {theirs}."
     return Section("Answers", text, table=metric_table(series))
+
+
+def unsupported_answers(scores: "pd.DataFrame") -> list[Section]:
+    """The answers that say what their passages do not, the least supported first."""
+    if "unsupported" not in scores.columns:  # nothing could be asked
+        return []
+    doubtful = scores[scores["unsupported"].fillna("") != ""].sort_values("answer.groundedness")
+    if doubtful.empty:
+        return []
+    columns = ["question", "unsupported", "answer.groundedness", "cited"]
+    rows = doubtful[columns].head(15).astype(object).itertuples(index=False, name=None)
+    return [
+        Section(
+            "Sentences without support",
+            f"{len(doubtful)} answers hold sentences that the passages they cite do not support, "
+            "as far as words and vectors can tell.",
+            table=Table(columns, [list(row) for row in rows]),
+        )
+    ]
 
 
 def _segments(evaluation: Evaluation) -> list[Section]:

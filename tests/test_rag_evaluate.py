@@ -16,6 +16,7 @@ from rag.evaluate import METRICS, evaluate, worst_questions
 from rag.generators import load_generator
 from rag.questions import Question
 from rag.relevance import locate
+from rag.report import unsupported_answers
 from rag.types import Answer, Passage
 from tests import corpus
 
@@ -136,6 +137,26 @@ def test_an_answer_to_an_unanswerable_question_is_a_missed_abstention() -> None:
 def test_citation_precision_counts_relevant_citations() -> None:
     table = scripted({LOCKS.question: ("Level. [1][2]", [1, 2])})
     assert table.loc["locks", "answer.citation_precision"] == 0.5
+
+
+def test_what_the_cited_passages_do_not_say_is_named() -> None:
+    table = scripted(
+        {
+            LOCKS.question: ("The water stands at nearly the same height at both ends. [1]", [1]),
+            BEES.question: ("Karl von Frisch discovered it. [1] He was a Scot. [1]", [1]),
+        }
+    )
+    assert table.loc["locks", "answer.groundedness"] == 1.0
+    assert table.loc["locks", "unsupported"] == ""
+    assert table.loc["bees", "answer.groundedness"] == 0.5
+    assert table.loc["bees", "unsupported"] == "He was a Scot."
+    assert "dancing" in table.loc["bees", "passages"]
+    assert bool(table.isna().loc["nowhere", "answer.groundedness"])
+
+    (section,) = unsupported_answers(table)
+    assert section.table is not None
+    assert [row[:3] for row in section.table.rows] == [[BEES.question, "He was a Scot.", 0.5]]
+    assert unsupported_answers(table.loc[["locks"]]) == []
 
 
 def test_the_generator_gets_as_many_passages_as_in_use() -> None:

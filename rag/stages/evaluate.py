@@ -1,6 +1,9 @@
 """From a bundle to scores on its holdout questions."""
 
 import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +13,8 @@ from lifecycle.candidates import EVALUATION, SCORES
 from lifecycle.errors import SourceError
 from lifecycle.evaluation import Evaluation, evaluate_scores, holdout_id
 from lifecycle.fingerprint import fingerprint
-from rag.config import QuestionsConfig
+from lifecycle.tracking import Tracker
+from rag.config import JudgeConfig, QuestionsConfig
 from rag.stages.files import HOLDOUT, STALE
 
 if TYPE_CHECKING:
@@ -19,9 +23,25 @@ if TYPE_CHECKING:
     from rag.predictor import RagPredictor
     from rag.questions import Question
 
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Who judges answers besides, and the MLflow that keeps its opinions in ``experiment``."""
+
+    config: JudgeConfig
+    tracker: Callable[[], Tracker]
+    experiment: str
+
 
 def evaluate_bundle(
-    bundle: Path, use_case: Path, questions: QuestionsConfig, device: str, out: Path
+    bundle: Path,
+    use_case: Path,
+    questions: QuestionsConfig,
+    device: str,
+    out: Path,
+    judging: Judging | None = None,
 ) -> str:
     """Measure the bundle on its questions; scores, evaluation and the questions go to ``out``."""
     from rag.predictor import predictor_of
@@ -30,14 +50,15 @@ def evaluate_bundle(
     asked = _questions(predictor, use_case, questions)
     write_text(out / HOLDOUT, "".join(q.model_dump_json() + "\n" for q in asked))
     scores, facts, stale = _score(predictor, asked)
+    opinions = _judge(predictor, scores, facts, judging)
     write_text(out / STALE, json.dumps(stale, indent=1))
-    scores.to_parquet(out / SCORES)
+    scores.drop(columns="passages", errors="ignore").to_parquet(out / SCORES)
     evaluation = _evaluation(scores, facts, _holdout_id(out))
     write_text(out / EVALUATION, json.dumps(evaluation.to_dict(), indent=1))
     made = " synthetic" if any(q.synthetic for q in asked) else ""
     ndcg = evaluation.metrics["hybrid.ndcg@10"]
     spread = f"{ndcg.low:.3f} to {ndcg.high:.3f}"
-    return f"{len(asked)}{made} questions, nDCG@10 {ndcg.value:.3f} ({spread})"
+    return f"{len(asked)}{made} questions, nDCG@10 {ndcg.value:.3f} ({spread}){opinions}"
 
 
 def score_bundle(bundle: Path, evaluated: Path, cache: Path) -> "pd.DataFrame":
@@ -107,6 +128,29 @@ def _score(
     return scores, facts, dict(located.stale)
 
 
+def _judge(
+    predictor: "RagPredictor",
+    scores: "pd.DataFrame",
+    facts: dict[str, float],
+    judging: Judging | None,
+) -> str:
+    """Add what a language model says of the answers, where one is configured."""
+    if judging is None or not judging.config.model:
+        return ""
+    from rag.judge import add_opinions, asker
+
+    ask = asker(judging.config, predictor.retriever.embedder)
+    found, failure = add_opinions(
+        scores, judging.config, ask, judging.tracker(), judging.experiment
+    )
+    facts |= found
+    asked, failed = int(found["judge.asked"]), int(found["judge.failed"])
+    if not failed:
+        return f", {asked} opinions of the judge"
+    log.warning("the judge %s gave no opinion: %s", judging.config.model, failure)
+    return f", the judge gave no opinion {failed} of {asked} times ({failure[:160]})"
+
+
 def _no_scores() -> "pd.DataFrame":
     import pandas as pd
 
@@ -120,7 +164,8 @@ def _no_scores() -> "pd.DataFrame":
 def _evaluation(scores: "pd.DataFrame", facts: dict[str, float], holdout: str) -> Evaluation:
     from rag.evaluate import METRICS
 
-    return evaluate_scores(scores, METRICS, ["topic"], holdout, facts)
+    judged = [name for name in scores.columns if name.startswith("judge.")]
+    return evaluate_scores(scores, [*METRICS, *judged], ["topic"], holdout, facts)
 
 
 def _holdout_id(evaluated: Path) -> str:

