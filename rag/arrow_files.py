@@ -1,9 +1,11 @@
 """Tables in Arrow's file format: mapped from disk, so that opening one reads next to nothing."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import BundleError
 
@@ -39,6 +41,23 @@ def rows(table: "pa.Table", runs: Sequence[tuple[int, int]]) -> "pa.Table":
 
     slices = [table.slice(start, end - start) for start, end in runs]
     return pa.concat_tables(slices) if slices else table.slice(0, 0)
+
+
+class Rows:
+    """Single rows of a table of many batches, as plain values."""
+
+    def __init__(self, table: "pa.Table") -> None:
+        batches = table.to_batches()
+        self._names = table.schema.names
+        self._columns = [batch.columns for batch in batches]
+        self._starts = list(accumulate((len(batch) for batch in batches), initial=0))
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        batch = bisect_right(self._starts, position) - 1
+        row, columns = position - self._starts[batch], self._columns[batch]
+        return {
+            name: column[row].as_py() for name, column in zip(self._names, columns, strict=True)
+        }
 
 
 def write_documents(table: "pa.Table", path: Path) -> None:

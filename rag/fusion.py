@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.kernels import Summary
+
 Scores = NDArray[np.float32]
 
 RRF_CONSTANT = 60
 # Spread below what float32 scores of this size can mean.
 _NO_SPREAD = 1e-6
-_BLOCK = 4096
 _ONE_PASS = 1 << 16
 
 
@@ -27,16 +28,17 @@ class Spread(NamedTuple):
 
 
 def spread(scores: Scores) -> Spread:
-    """That of ``scores``; a long list is read once, as its size makes up for the rounding."""
-    if len(scores) < _ONE_PASS:
-        exact = scores.astype(np.float64)
-        return Spread(float(exact.mean()), float(exact.std())) if len(exact) else Spread(0.0, 0.0)
-    whole = len(scores) - len(scores) % _BLOCK
-    blocks = scores[:whole].reshape(-1, _BLOCK), scores[None, whole:]
-    total = sum(block.sum(axis=1).sum(dtype=np.float64) for block in blocks)
-    squares = sum(np.einsum("ij,ij->i", b, b).sum(dtype=np.float64) for b in blocks)
-    mean = float(total) / len(scores)
-    return Spread(mean, max(float(squares) / len(scores) - mean * mean, 0.0) ** 0.5)
+    exact = scores.astype(np.float64)
+    return Spread(float(exact.mean()), float(exact.std())) if len(exact) else Spread(0.0, 0.0)
+
+
+def spread_of(summary: Summary) -> Spread:
+    """That of scores that are summed up already; for a short list, more exactly from them."""
+    count = len(summary.scores)
+    if count < _ONE_PASS:
+        return spread(summary.scores)
+    mean = summary.total / count
+    return Spread(mean, max(summary.squares / count - mean * mean, 0.0) ** 0.5)
 
 
 def zscore(

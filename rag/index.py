@@ -33,7 +33,7 @@ from rag.dense import Dense, DenseIndex, Moments, build_dense, load_dense
 from rag.filters import Filters
 from rag.lexical import Lexical, lexical_of, load_lexical, save_lexical
 from rag.prepared import Prepared
-from rag.tables import chunks_from, documents_from, documents_table
+from rag.tables import chunk_from, chunks_from, documents_from, documents_table
 from rag.types import Chunk, Document, Vectors
 
 if TYPE_CHECKING:
@@ -173,9 +173,7 @@ class RagIndex:
 
     def take(self, positions: NDArray[np.int64]) -> list[Chunk]:
         """The chunks at ``positions``, in that order: no others are made out of the table."""
-        return chunks_from(
-            arrow_files.rows(self.table, [(at, at + 1) for at in map(int, positions)])
-        )
+        return [chunk_from(self._rows[at]) for at in positions.tolist()]
 
     def chunks(self) -> list[Chunk]:
         """All chunks in order of position."""
@@ -196,6 +194,10 @@ class RagIndex:
     @cached_property
     def filters(self) -> Filters:
         return Filters(self.table)
+
+    @cached_property
+    def _rows(self) -> arrow_files.Rows:
+        return arrow_files.Rows(self.table)
 
     @property
     def _document_table(self) -> "pa.Table":

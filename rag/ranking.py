@@ -7,11 +7,8 @@ are those that scoring everything would give.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import copy_context
 from dataclasses import dataclass, field
-from functools import cached_property
 from time import perf_counter
 from typing import NamedTuple
 
@@ -22,7 +19,7 @@ from lifecycle.tracing import span
 from rag.config import RetrievalConfig
 from rag.dense import Allowed, Positions, best
 from rag.embedder import Embedder
-from rag.fusion import Spread, rrf, spread, zscore
+from rag.fusion import Spread, rrf, spread_of, zscore
 from rag.index import RagIndex
 from rag.types import Vectors
 
@@ -31,7 +28,6 @@ NO_SIMILARITY = float("nan")
 SCORED_WHOLLY = 20_000
 
 _POSITIVE = float(np.finfo(np.float32).tiny)
-_BLOCK = 1024
 _LED = 3  # chunks of a document up to which the first one counts fully
 
 
@@ -41,6 +37,14 @@ class Ranking(NamedTuple):
     positions: Positions
     scores: Scores
     similarity: Scores
+
+
+class _Words(NamedTuple):
+    """BM25 of every chunk, the spread of that, and the best chunks with a shared term."""
+
+    scores: Scores
+    spread: Spread
+    found: Positions
 
 
 @dataclass
@@ -71,9 +75,9 @@ class Ranker:
 
     def by_words(self, question: str, k: int, allowed: Allowed | None, timings: Timings) -> Ranking:
         """The first ``k`` chunks that share a term with the question."""
-        scores = self._words(question, timings)
-        found = top(_masked(scores, allowed), k, _POSITIVE)
-        return Ranking(found, scores[found], np.full(len(found), NO_SIMILARITY, dtype=np.float32))
+        words = self._words(question, k, allowed, timings)
+        unknown = np.full(len(words.found), NO_SIMILARITY, dtype=np.float32)
+        return Ranking(words.found, words.scores[words.found], unknown)
 
     def by_meaning(
         self, question: str, k: int, allowed: Allowed | None, timings: Timings
@@ -84,38 +88,30 @@ class Ranker:
         return Ranking(found, scores, scores)
 
     def by_both(self, question: str, k: int, allowed: Allowed | None, timings: Timings) -> Ranking:
-        words, vector = self._asked(question, timings)
+        depth = max(k, self.config.candidates)
+        words = self._words(question, depth, allowed, timings)
+        vector = self._embed(question, timings)
         index = self.index
         with timings.measure("dense"):
             steered = index.moments.whitened(vector)
-            candidates = self._candidates(words, steered, max(k, self.config.candidates), allowed)
+            candidates = self._candidates(words.found, steered, depth, allowed)
             meaning = self._led(steered, candidates)
         with timings.measure("fuse"):
-            of_words, of_meaning = spread(words), Spread(*index.moments.of_scores(steered))
-            some = words if candidates is None else words[candidates]
-            fused = self._fused(some, meaning, of_words, of_meaning)
+            of_meaning = Spread(*index.moments.of_scores(steered))
+            some = words.scores if candidates is None else words.scores[candidates]
+            fused = self._fused(some, meaning, words.spread, of_meaning)
             found = top(fused, k)
             positions = found if candidates is None else candidates[found]
         return Ranking(positions, fused[found], index.dense.scores(vector, positions))
 
-    def _asked(self, question: str, timings: Timings) -> tuple[Scores, Vectors]:
-        """BM25 of every chunk, and the question's vector."""
-        if len(self.index) <= SCORED_WHOLLY:
-            return self._words(question, timings), self._embed(question, timings)
-        # Words are looked up while the question is embedded: neither waits for the other.
-        words = self._pool.submit(copy_context().run, self._words, question, timings)
-        vector = self._embed(question, timings)
-        return words.result(), vector
-
     def _candidates(
-        self, words: Scores, vector: Vectors, depth: int, allowed: Allowed | None
+        self, by_words: Positions, vector: Vectors, depth: int, allowed: Allowed | None
     ) -> Positions | None:
         """The chunks to score by both, rising; None means all."""
         if len(self.index) <= SCORED_WHOLLY or (
             allowed is not None and np.count_nonzero(allowed) <= SCORED_WHOLLY
         ):
             return None if allowed is None else np.flatnonzero(allowed)
-        by_words = top(_masked(words, allowed), depth, _POSITIVE)
         by_meaning, _ = self.index.dense.search(vector, depth, allowed)
         candidates: Positions = np.union1d(by_words, by_meaning)
         return candidates
@@ -130,9 +126,14 @@ class Ranker:
         share = self.config.lead_share * np.minimum(1, _LED / chunks.astype(np.float32))
         return np.asarray((1 - share) * scores + share * of_first, dtype=np.float32)
 
-    def _words(self, question: str, timings: Timings) -> Scores:
+    def _words(
+        self, question: str, depth: int, allowed: Allowed | None, timings: Timings
+    ) -> _Words:
         with timings.measure("lexical"):
-            return self.index.lexical.scores(question)
+            summary = self.index.lexical.summary(question)
+            bound = _bound(summary.maxima, depth) if allowed is None else -np.inf
+            found = top(_masked(summary.scores, allowed), depth, max(bound, _POSITIVE))
+            return _Words(summary.scores, spread_of(summary), found)
 
     def _embed(self, question: str, timings: Timings) -> Vectors:
         with timings.measure("embed"):
@@ -147,28 +148,17 @@ class Ranker:
             return rrf(words, meaning, weight, self.config.candidates)
         return zscore(words, meaning, weight, of_words, of_meaning)
 
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(thread_name_prefix="words")
-
 
 def top(scores: Scores, k: int, least: float = -np.inf) -> Positions:
     """Positions of the ``k`` highest scores of at least ``least``, best first; of equal ones the
     earlier first."""
-    found = np.flatnonzero(scores >= max(_bound(scores, k), least))
-    if k < len(found):
-        of_found = scores[found]
-        found = found[of_found >= np.partition(of_found, -k)[-k]]
+    found = np.flatnonzero(scores >= least)
     return best(found, scores[found], k)[0]
 
 
-def _bound(scores: Scores, k: int) -> float:
-    """A score that at least ``k`` reach, quick to find: the k-th highest maximum of a block."""
-    blocks = len(scores) // _BLOCK
-    if blocks <= k:
-        return -np.inf
-    maxima: Scores = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
-    return float(np.partition(maxima, -k)[-k])
+def _bound(maxima: Scores, k: int) -> float:
+    """A score that at least ``k`` reach: the k-th highest maximum of a block."""
+    return float(np.partition(maxima, -k)[-k]) if k <= len(maxima) else -np.inf
 
 
 def _masked(scores: Scores, allowed: Allowed | None) -> Scores:

@@ -86,6 +86,7 @@ class Retriever:
     def warm_up(self) -> None:
         """Load and compile what would make the first question slow."""
         self.index.lexical.warm_up()
+        self.index.dense.warm_up()
         self.search("warm up")
 
     def _allowed(self, filters: Wanted, timings: Timings) -> Mask:

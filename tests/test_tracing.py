@@ -67,7 +67,7 @@ def recorder() -> Iterator[Recorder]:
 def predictor(tmp_path: Path) -> RagPredictor:
     bundle: Bundle = toys.make(tmp_path / "bundle")
     generator = load_generator(GenerationConfig(), corpus.embedder())
-    return RagPredictor(bundle, corpus.retriever(), generator, 3)
+    return RagPredictor(bundle, corpus.retriever(), generator, merge_tokens=0)
 
 
 def test_spans_nest_as_the_blocks_do(recorder: Recorder) -> None:
@@ -124,7 +124,7 @@ def test_an_answer_is_spans_of_retrieving_fusing_and_generating(
         asked = recorder.spans["ask"].attributes
         assert asked["abstained"] is False
         assert 0 < float(asked["confidence"]) <= 1
-        assert recorder.spans["retrieve"].attributes["passages"] == 3
+        assert recorder.spans["retrieve"].attributes["passages"] == 6
         assert recorder.spans["generate"].attributes == {"generator": "extractive"}
 
 

@@ -60,6 +60,10 @@ class Dense(Protocol):
         """Vectors as they are stored, shape (len(positions), dimension)."""
         ...
 
+    def warm_up(self) -> None:
+        """Do now what would make the first questions slow."""
+        ...
+
     def save(self, folder: Path) -> None: ...
 
 
@@ -201,6 +205,10 @@ def checked(query: Vectors, dimension: int) -> Vectors:
 
 def best(positions: Positions, scores: Scores, k: int) -> tuple[Positions, Scores]:
     """The ``k`` highest of ``scores`` and where they stand, best first, the earlier of equals."""
+    if k < len(scores):
+        least = np.partition(scores, -k)[-k]
+        kept = scores >= least
+        positions, scores = positions[kept], scores[kept]
     order = np.lexsort((positions, -scores))[:k]
     return positions[order], scores[order]
 

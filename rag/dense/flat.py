@@ -89,9 +89,10 @@ class FlatIndex:
     ) -> tuple[Positions, Scores]:
         scores = self.scores(query)
         found = np.arange(len(self)) if allowed is None else np.flatnonzero(allowed)
-        if k < len(found):
-            found = found[np.argpartition(-scores[found], k)[:k]]
         return best(found, scores[found], k)
+
+    def warm_up(self) -> None:
+        """Nothing to do: FAISS is compiled."""
 
     def vectors(self, positions: Positions) -> Vectors:
         found: Vectors = self._index.reconstruct_batch(np.asarray(positions, dtype=np.int64))

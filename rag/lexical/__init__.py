@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifecycle.errors import BundleError
+from rag.kernels import Summary
 from rag.lexical import tokenize
 from rag.lexical.counts import TermCounts
 
@@ -39,6 +40,10 @@ class Lexical(Protocol):
 
         Of a question with more than 256 different known terms the 256 rarest count.
         """
+        ...
+
+    def summary(self, question: str) -> Summary:
+        """The same scores, and what is known of them all."""
         ...
 
     def warm_up(self) -> None:

@@ -4,13 +4,14 @@ The matrix is made here, from counts, block by block: bm25s would want the words
 memory as Python lists. It is stored as bm25s stores its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.kernels import Summary, compiled, summarised
 from rag.lexical.counts import TermCounts
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ class BM25S:
     def __init__(self, bm25: Any) -> None:
         self._bm25 = bm25
         self._vocabulary: dict[str, int] = bm25.vocab_dict
-        self._columns = bm25.scores["indptr"]
+        # As plain arrays over the mapped memory: every slice of a memmap costs extra.
+        names = "data", "indptr", "indices"
+        self._matrix = tuple(np.asarray(bm25.scores[name]).view(np.ndarray) for name in names)
+        self._columns = self._matrix[1]
+        self._kernel: Callable[..., Summary] | None = None
 
     @classmethod
     def build(cls, counts: TermCounts, k1: float, b: float) -> "BM25S":
@@ -48,23 +53,27 @@ class BM25S:
         return int(self._bm25.scores["num_docs"])
 
     def scores(self, question: str) -> "Scores":
+        return self.summary(question).scores
+
+    def summary(self, question: str) -> Summary:
         from rag.lexical import known_terms
 
         terms = known_terms(question, self._vocabulary, self._frequency)
         if not terms:
-            return np.zeros(len(self), dtype=np.float32)
-        ids = self._bm25.get_tokens_ids(terms)
-        scores: Scores = self._bm25.get_scores_from_ids(ids)
-        return scores
+            return summarised(np.zeros(len(self), dtype=np.float32))
+        ids = np.array([self._vocabulary[term] for term in terms])
+        if self._kernel is not None:
+            return self._kernel(ids, *self._matrix, len(self))
+        return summarised(self._bm25.get_scores_from_ids(ids))
 
     def warm_up(self) -> None:
-        """Compile the scorer with numba: about a second once, then half the time a question.
+        """Compile the scorer: seconds once, then half the time a question.
 
-        bm25s 0.3.16 does not compile by itself: it reads NUMBA_DISABLE_JIT the wrong way round.
+        bm25s' own, compiled, keeps Python's other threads waiting and leaves summing up to NumPy.
         """
-        self._bm25.activate_numba_scorer()
+        self._kernel = compiled().bm25
         if self._vocabulary:
-            self._bm25.get_scores_from_ids([0])
+            self._kernel(np.array([0]), *self._matrix, len(self))
 
     def _frequency(self, term: str) -> int:
         column = self._vocabulary[term]

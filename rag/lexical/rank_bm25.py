@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag.kernels import Summary, summarised
 from rag.lexical.counts import TermCounts, by_term
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ class RankBM25:
             scores = np.nan_to_num(self._bm25.get_scores(terms))
         # The library multiplies by k1 + 1, which Lucene's variant leaves out.
         return np.asarray(scores / (self._k1 + 1), dtype=np.float32)
+
+    def summary(self, question: str) -> Summary:
+        return summarised(self.scores(question))
 
     def warm_up(self) -> None:
         """Nothing to do: there is nothing to compile."""
