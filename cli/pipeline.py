@@ -9,6 +9,7 @@ from cli.environment import allow_hub
 from cli.output import next_step, print_table, say
 from cli.parser import DEFAULT_USE_CASE, OWN_DATA_USE_CASE, PIPELINES
 from lifecycle import usecases
+from lifecycle.addresses import bundle_at
 from lifecycle.candidates import Judgement
 from lifecycle.config import load_config
 from lifecycle.errors import NotPromotedError, UsageError, did_you_mean
@@ -27,6 +28,8 @@ def main(options: argparse.Namespace) -> int:
     stack = load_stack(options.stack, state)
     name = model_name(options.name or use_case.name)
     stages = import_module(f"{options.pipeline}.stages.load")
+    tracker = tracker_of(stack, state)
+    config = stages.resolved(config, lambda address: bundle_at(address, tracker))
     inputs = stages.inputs(config, use_case.folder)
     if stages.needs_hub(config):
         allow_hub()
@@ -34,7 +37,7 @@ def main(options: argparse.Namespace) -> int:
     import_module("pipelines.runtime").start(state, stack)
     module = import_module(f"pipelines.{options.pipeline}")
     done = module.run(module.Request(name, use_case, config, inputs, not options.no_cache))
-    _tell(tracker_of(stack, state), name, done, time.perf_counter() - started)
+    _tell(tracker, name, done, time.perf_counter() - started)
     return _exit_code(done.output, options.require_promotion)
 
 

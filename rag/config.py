@@ -31,7 +31,8 @@ class ChunkingConfig(Frozen):
 
 
 class EmbeddingConfig(Frozen):
-    """``model``: ``packaged-minilm``, a sentence-transformers folder, or a hub id.
+    """``model``: ``packaged-minilm``, a sentence-transformers folder, a hub id, or the address of
+    a registered model whose bundle holds an embedder (``models:/NAME@champion``).
 
     ``engine``: ``auto`` takes ONNX Runtime (int8) on a CPU and torch on a GPU.
     """

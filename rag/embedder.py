@@ -145,6 +145,11 @@ def load_embedder(
     none of the three or cannot be loaded; the latter may come with the first use.
     """
     folder = model_folder(model)
+    if is_export(model):
+        raise ConfigError(
+            f"embedding.model {model!r} is an ONNX export, which torch does not run.",
+            "Set embedding.engine to auto or onnx, or name the model that it was made of.",
+        )
     if model == PACKAGED:
         _check_packaged(folder)
         name = f"{PACKAGED_NAME}@{PACKAGED_SHA256[:_SHOWN]}"
@@ -163,6 +168,12 @@ def load_token_counter(model: str) -> TokenCounter:
     return TokenCounter.load(PACKAGED if model == PACKAGED else str(model_folder(model)))
 
 
+def is_export(model: str) -> bool:
+    """Whether ``model`` is a folder that `rag.onnx_export` made, as bundles hold one."""
+    folder = Path(model).expanduser()
+    return all((folder / name).is_file() for name in ("manifest.json", "model.onnx"))
+
+
 def model_folder(model: str) -> Path:
     """Where ``model``'s files lie; a hub model is downloaded unless the hub's cache has it."""
     if model == PACKAGED:
@@ -172,6 +183,8 @@ def model_folder(model: str) -> Path:
     if is_hub_id(model):
         return from_hub(model, "embedding.model", f"{PACKAGED!r} or a folder")
     folder = Path(model).expanduser()
+    if is_export(model):
+        return folder.resolve()
     if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
         raise ConfigError(
             f"embedding.model {model!r} is no folder of a sentence-transformers model "

@@ -179,7 +179,7 @@ def test_a_flipped_byte_in_the_champion_is_refused_by_name(server: KillServer) -
     tracker = server.tracker()
     champion = tracker.champion("notes")
     assert champion is not None
-    path = tracker.bundle_path(champion) / "dense.faiss"
+    path = tracker.bundle_path(champion) / "dense/vectors.faiss"
     intact = path.read_bytes()
     broken = np.frombuffer(intact, dtype=np.uint8).copy()
     broken[len(broken) // 2] ^= 4
@@ -194,4 +194,4 @@ def test_a_flipped_byte_in_the_champion_is_refused_by_name(server: KillServer) -
     )
     path.write_bytes(intact)
     assert done.returncode == 5
-    assert "dense.faiss was altered" in done.stderr
+    assert "dense/vectors.faiss was altered" in done.stderr

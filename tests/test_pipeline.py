@@ -280,3 +280,22 @@ def test_an_unknown_metric_in_a_rule_is_named(
     rules = '[{rule: min, metric: "hybrid.ndgc@10", value: 0.1}]'
     assert run(home, "--set", f"gate.rules={rules}") == 2
     assert "Did you mean 'hybrid.ndcg@10'?" in capfd.readouterr().err
+
+
+def test_a_registered_model_lends_its_embedder(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lent = [*words(home), "--name", "lent", "--set"]
+    assert main([*lent, "embedding.model=models:/notes@champion"]) == 0
+    capfd.readouterr()
+    made, own = (
+        tracker().bundle_path(tracker().version(name, 1)) / "embedder/model.onnx"
+        for name in ("lent", "notes")
+    )
+    assert made.read_bytes() == own.read_bytes()
+    assert main(["ask", "How long should green tea steep?", "--name", "lent"]) == 0
+    assert "tea.md" in capfd.readouterr().out
+    assert main([*lent, "embedding.model=models:/notse@champion"]) != 0
+    assert "Did you mean 'notes'?" in capfd.readouterr().err
+    assert main([*lent, "embedding.model=models:/notes"]) != 0
+    assert "models:/NAME@champion" in capfd.readouterr().err

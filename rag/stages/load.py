@@ -3,13 +3,14 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lifecycle.addresses import SCHEME
 from lifecycle.atomic import write_text
 from lifecycle.errors import SourceError
 from lifecycle.fingerprint import ROOT, fingerprint
@@ -38,6 +39,18 @@ def inputs(config: RagConfig, use_case: Path) -> dict[str, str]:
     path = config.questions.path
     questions = hashlib.sha256((use_case / path).read_bytes()).hexdigest() if path else ""
     return {"content": digest(source_files(config.source, ROOT)), "questions": questions}
+
+
+def resolved(config: RagConfig, bundle_at: Callable[[str], Path]) -> RagConfig:
+    """``config`` with folders for addresses of registered models; ``bundle_at`` finds a bundle."""
+    from rag.engines import embedder_in
+
+    model = config.embedding.model
+    if not model.startswith(SCHEME):
+        return config
+    folder = str(embedder_in(bundle_at(model)))
+    embedding = config.embedding.model_copy(update={"model": folder})
+    return config.model_copy(update={"embedding": embedding})
 
 
 def needs_hub(config: RagConfig) -> bool:
