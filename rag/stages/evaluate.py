@@ -120,6 +120,7 @@ def _score(
     found = health(index, embedder)
     facts |= {
         "index.chunks": found.chunks,
+        "index.dense_recall@10": index.dense.recall,
         "index.misplaced_vectors": found.misplaced_share,
         "index.foreign_vectors": found.foreign_share,
         "questions.stale_share": len(located.stale) / max(1, len(questions)),
