@@ -2,7 +2,8 @@
 
 A chunk is three sentences that follow one another in some documentation and three drawn from all of
 it; its vector is the normalised sum of theirs, the last at less weight, with a little noise, as
-embedding a million chunks would take hours. Questions are sentences that are in no chunk.
+embedding a million chunks would take hours. Questions are sentences of at most 80 characters that
+are in no chunk.
 """
 
 import json
@@ -28,6 +29,7 @@ from rag.types import Chunk, Vectors
 
 QUESTIONS = "questions.json"
 _POOL = 60_000
+_LONGEST_QUESTION = 80
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 _WEIGHTS = np.array([1, 1, 1, 1, 0.7, 0.7], dtype=np.float32)
 _NOISE = 0.015
@@ -40,7 +42,8 @@ def make(folder: Path, count: int, questions: int, cache: Path) -> None:
 
     rng = np.random.default_rng(0)
     pool = sentences(_POOL + questions)
-    asked = set(rng.choice(len(pool), questions, replace=False).tolist())
+    short = [at for at, text in enumerate(pool) if len(text) <= _LONGEST_QUESTION]
+    asked = set(rng.choice(short, questions, replace=False).tolist())
     (folder / QUESTIONS).write_text(json.dumps([pool[at] for at in sorted(asked)]))
     pool = [text for at, text in enumerate(pool) if at not in asked]
     embedder = CachedEmbedder(open_embedder(EmbeddingConfig(), "cpu", cache), cache / "embeddings")
