@@ -16,12 +16,15 @@ import json
 import os
 import random
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lifecycle.progress import track
 from rag.embedder import Embedder, load_embedder, model_folder
