@@ -120,6 +120,14 @@ def test_10m_has_no_file_of_users(tmp_path: Path) -> None:
     assert set(users["region"]) == {"all"}
 
 
+def test_a_broken_line_of_ratings_is_set_aside_once(tmp_path: Path) -> None:
+    ratings = LAYOUTS["CSV"]["ratings.csv"] + b"3,10,4.0\r\n"
+    tables = read_folder(lay(tmp_path / "in", LAYOUTS["CSV"] | {"ratings.csv": ratings}))
+    config, now = WarehouseConfig(max_bad_share=0.5), datetime(2025, 1, 1, tzinfo=UTC)
+    built = build(tables, DataStore(tmp_path / "data"), "ml", config, tmp_path / "q", now)
+    assert [(report.good, report.bad) for report in built.reports] == [(2, 0), (2, 0), (2, 1)]
+
+
 def test_an_unknown_layout_says_what_was_looked_for(tmp_path: Path) -> None:
     lay(tmp_path, {"films.tsv": b"x"})
     with pytest.raises(SourceError, match=r"u\.data.*ratings\.dat.*ratings\.csv.*\*\.inter") as why:

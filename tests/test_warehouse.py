@@ -139,6 +139,8 @@ BROKEN = {
     "u1,f1,good,1727800000,eu": "rating cannot be read as a number in 1 row (such as 'good')",
     "u1,f1,,1727800000,eu": "rating is missing in 1 row",
     "u1,f1,4,1800000000,eu": "time is in the future in 1 row (such as '1800000000')",
+    "u1,f1,4,1e15,eu": "time is in the future in 1 row (such as '1e15')",
+    "u1,f1,4,infinity,eu": "time cannot be read as a time in 1 row (such as 'infinity')",
     "u1,f1,4,-5,eu": "time is before 1970 in 1 row (such as '-5')",
     "u1,f1,4,yesterday,eu": "time cannot be read as a time in 1 row (such as 'yesterday')",
     "u1,f1,4,1e30,eu": "time cannot be read as a time in 1 row (such as '1e30')",
@@ -213,6 +215,19 @@ def test_of_duplicate_ids_the_first_stays(good: Warehouse, tmp_path: Path) -> No
         made(tmp_path, service_files(tmp_path / "in"), max_bad_share=0.4)
 
 
+def test_a_line_of_the_catalogue_that_does_not_split_is_set_aside(
+    good: Warehouse, tmp_path: Path
+) -> None:
+    films = [*FILMS, "f4,Delta, the fourth,2000,Drama"]
+    built = made(tmp_path, service_files(lay(tmp_path / "in", films=films)), max_bad_share=0.3)
+    assert (built.reports[0].good, built.reports[0].bad) == (3, 1)
+    assert "film_id is missing in 1 row" in failures(built, 0)
+    file = built.reports[0].quarantine_file
+    assert file is not None
+    assert "f4,Delta, the fourth,2000,Drama" in file.read_text()
+    assert built.films.id == good.films.id
+
+
 def test_unknown_genres_become_other_and_are_counted(tmp_path: Path) -> None:
     films = [*FILMS, "f4,Delta,2000,drama|Anime|Children's", "f5,E,2000,Anime|Telenovela"]
     built = made(tmp_path, service_files(lay(tmp_path / "in", films=films)))
@@ -255,7 +270,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     ),
     "pages missing": (
         lambda at: (at / "users.json").write_text('[{"page": 1, "pages": 3, "users": []}]'),
-        r"users\.json lacks pages or has too many: 2, 3",
+        r"users\.json holds pages 1 of 3\.",
     ),
     "no pages": (
         lambda at: (at / "users.json").write_text('[{"users": [{"user_id": "u1"}]}]'),

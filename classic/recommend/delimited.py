@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SEPARATORS = ",;\t|"
 _BLOCK = 1 << 20
+_BROKEN_LINES = "SELECT DISTINCT line, csv_line FROM reject_errors ORDER BY line"
 
 
 def select_text(
@@ -74,16 +75,24 @@ def require(path: Path, found: Sequence[str], wanted: Sequence[str], separator: 
     )
 
 
-def read(sql: str) -> "pd.DataFrame":
-    """The rows of a SELECT, all as text. Raises DataError, with DuckDB's words."""
+def read(sql: str, broken_lines: bool = True) -> "pd.DataFrame":
+    """The rows of a SELECT, all as text. Raises DataError, with DuckDB's words.
+
+    With ``broken_lines``, each line that does not split into its columns becomes a last row, with
+    the line in the second column and nothing in the others, for validation to set aside.
+    """
     import duckdb
+    import pandas as pd
 
     try:
         with duckdb.connect() as connection:
-            frame: pd.DataFrame = connection.sql(sql).df().astype("str")
-            return frame
+            frame: pd.DataFrame = connection.sql(sql).df()
+            lines = broken_lines and rejected(connection)
+            found = connection.execute(_BROKEN_LINES).fetchall() if lines else []
     except duckdb.Error as error:
         raise DataError(f"DuckDB cannot read the files: {error}") from error
+    broken = pd.DataFrame({frame.columns[1]: [line for _, line in found]}, dtype="object")
+    return pd.concat([frame, broken], ignore_index=True).astype("str")
 
 
 def rejected(connection: "duckdb.DuckDBPyConnection") -> bool:

@@ -56,17 +56,17 @@ def read_users(path: Path) -> "pd.DataFrame":
 
     pages = _pages(path)
     try:
-        there = {int(page["page"]) for page in pages}
-        expected = {number + 1 for number in range(max(int(page["pages"]) for page in pages))}
+        there = sorted(int(page["page"]) for page in pages)
+        last = max(int(page["pages"]) for page in pages)
         records = [{name: user.get(name) for name in USERS} for p in pages for user in p["users"]]
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise DataError(
             f"{path} is no export of users: {type(error).__name__} {error}.",
             'It must be a list of pages {"page": 1, "pages": 9, "users": [{"user_id": …}]}.',
         ) from error
-    if there != expected:
-        missing = ", ".join(map(str, sorted(expected ^ there)))
-        raise DataError(f"{path} lacks pages or has too many: {missing}.", "Export it again.")
+    if there != list(range(1, len(there) + 1)) or last != len(there):
+        numbers = ", ".join(map(str, there))
+        raise DataError(f"{path} holds pages {numbers} of {last}.", "Export it again.")
     return pd.DataFrame(records, columns=list(USERS), dtype="object").astype("str")
 
 

@@ -39,9 +39,10 @@ def read_folder(folder: Path) -> FilmTables:
     readers = {"100K": _layout_100k, "1M": _layout_1m, "CSV": _layout_csv, "RecBole": _recbole}
     events, films, users = readers[layout](ratings, movies, people)
     events = f"SELECT *, NULL::VARCHAR AS region FROM ({events})"
-    if not users:
+    counted = not users
+    if counted:
         users = f"SELECT DISTINCT user_id, 'all' AS region, NULL AS age FROM ({events})"
-    return FilmTables(read(films), read(users), events)
+    return FilmTables(read(films), read(users, broken_lines=not counted), events)
 
 
 def _find(folder: Path) -> tuple[str, Path, Path, Path | None]:
@@ -110,7 +111,7 @@ def _recbole(ratings: Path, movies: Path, people: Path | None) -> tuple[str, str
     genre = "class" if '"class"' in items else "genre"
     return (
         f"SELECT user_id, item_id AS film_id, rating, timestamp AS time FROM ({events})",
-        "SELECT item_id AS film_id, movie_title AS title, TRY_CAST(release_year AS INT) AS year, "
+        "SELECT item_id AS film_id, movie_title AS title, CAST(TRY_CAST(release_year AS INT) AS VARCHAR) AS year, "
         f"replace({genre}, ' ', '|') AS genres FROM ({items})",
         f"SELECT user_id, {_REGION}, age FROM (SELECT *, zip_code AS zip FROM "
         f"({_typed(people, ('user_id', 'age', 'zip_code'))}))"
