@@ -32,21 +32,28 @@ _READ = """
                     AS BIGINT) AS seconds
     FROM raw
 """
+# Few events come twice: their first rows make a small table, where numbering all copies would not.
+_FIRST = """
+    CREATE TABLE repeated AS
+    SELECT user_id, film_id, seconds, min(row) AS first
+    FROM readable GROUP BY user_id, film_id, seconds HAVING count(*) > 1
+"""
 _JUDGED = """
     CREATE TABLE judged AS
     SELECT readable.*, coalesce(nullif(trim(readable.region), ''), users.region) AS place,
            users.age, films.year, films.genres,
-           row_number() OVER (PARTITION BY user_id, film_id, seconds ORDER BY row) AS copy,
+           row > repeated.first AS copy,
            users.user_id IS NOT NULL AS known_user, films.film_id IS NOT NULL AS known_film
     FROM readable
     LEFT JOIN users USING (user_id) LEFT JOIN films USING (film_id)
+    LEFT JOIN repeated USING (user_id, film_id, seconds)
 """
 _GOOD = """
     CREATE TABLE good AS
     SELECT strftime(make_timestamp(seconds * 1000000), '%Y-%m') || '/' || place AS key, row,
            user_id, film_id, stars AS rating, seconds AS time, place AS region,
            CAST(age AS SMALLINT) AS age, CAST(year AS SMALLINT) AS year, genres
-    FROM flagged WHERE len(problems) = 0 ORDER BY key
+    FROM judged WHERE NOT ({broken}) ORDER BY key
 """
 
 
@@ -77,7 +84,7 @@ class Rules:
             ("time", "is before 1970", "seconds < 0"),
             ("time", "is in the future", f"seconds > {self.now}"),
             ("region", "is no short name", f"NOT regexp_full_match(place, {literal(REGION)})"),
-            ("", "repeats another row's user_id, film_id, time", "copy > 1"),
+            ("", "repeats another row's user_id, film_id, time", "copy"),
         ]
 
 
@@ -97,15 +104,17 @@ def judge(connection: "duckdb.DuckDBPyConnection", events: str, rules: Rules) ->
     that failed) from the SELECT ``events`` and the tables ``films`` and ``users``."""
     connection.execute(_RAW.format(events=events))
     connection.execute(_READ)
+    connection.execute(_FIRST)
     connection.execute(_JUDGED)
     connection.execute("DROP TABLE raw CASCADE")
-    cases = (f"CASE WHEN {sql} THEN {n} END" for n, (_, _, sql) in enumerate(rules.checks()))
+    conditions = [sql for _, _, sql in rules.checks()]
+    broken = " OR ".join(f"coalesce({sql}, false)" for sql in conditions)
+    cases = ", ".join(f"CASE WHEN {sql} THEN {n} END" for n, sql in enumerate(conditions))
+    problems = f"list_filter([{cases}], lambda number: number IS NOT NULL)"
+    connection.execute(_GOOD.format(broken=broken))
     connection.execute(
-        f"CREATE VIEW flagged AS SELECT *, list_filter([{', '.join(cases)}], "
-        "lambda number: number IS NOT NULL) AS problems FROM judged"
+        f"CREATE TABLE bad AS SELECT *, {problems} AS problems FROM judged WHERE {broken}"
     )
-    connection.execute(_GOOD)
-    connection.execute("CREATE TABLE bad AS SELECT * FROM flagged WHERE len(problems) > 0")
 
 
 def set_aside(

@@ -111,7 +111,8 @@ def _recbole(ratings: Path, movies: Path, people: Path | None) -> tuple[str, str
     genre = "class" if '"class"' in items else "genre"
     return (
         f"SELECT user_id, item_id AS film_id, rating, timestamp AS time FROM ({events})",
-        "SELECT item_id AS film_id, movie_title AS title, CAST(TRY_CAST(release_year AS INT) AS VARCHAR) AS year, "
+        "SELECT item_id AS film_id, movie_title AS title, "
+        "CAST(TRY_CAST(release_year AS INT) AS VARCHAR) AS year, "
         f"replace({genre}, ' ', '|') AS genres FROM ({items})",
         f"SELECT user_id, {_REGION}, age FROM (SELECT *, zip_code AS zip FROM "
         f"({_typed(people, ('user_id', 'age', 'zip_code'))}))"
