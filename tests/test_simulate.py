@@ -120,8 +120,14 @@ def test_preference_knows_popularity_and_season(small: Simulation) -> None:
 def test_more_events_than_can_be_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"1,000 events are more than 30% .* 10 users"):
         simulate(SimulationConfig(users=10, films=20, events=1_000))
-    with pytest.raises(ValidationError):
-        SimulationConfig(start="2024-13")
+    for start in ("2024-13", "0000-01"):
+        with pytest.raises(ValidationError):
+            SimulationConfig(start=start)
+
+
+def test_users_too_uneven_for_the_events_are_refused_instead_of_drawing_for_ever() -> None:
+    with pytest.raises(ConfigError, match=r"of 3,000 events came about"):
+        simulate(SimulationConfig(users=10, films=1_000, events=3_000, activity_sigma=3, tail=2))
 
 
 def test_a_span_over_the_turn_of_the_year() -> None:

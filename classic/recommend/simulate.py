@@ -33,12 +33,11 @@ from lifecycle.errors import ConfigError
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-
 PEAKS = {"Horror": 10, "Thriller": 10, "Children": 12, "Animation": 12, "Romance": 2}
 MEAN_RATING = 3.2
 MAX_FILLED = 0.3
-_BLOCK = 50_000
-_TINY = np.float32(1e-30)
+MAX_ROUNDS, MIN_DRAWN = 100, 1_000
+_BLOCK, _TINY = 50_000, np.float32(1e-30)
 
 
 class SimulationConfig(Frozen):
@@ -48,7 +47,7 @@ class SimulationConfig(Frozen):
     users: int = Field(4_000, ge=10)
     films: int = Field(1_500, ge=20)
     events: int = Field(200_000, ge=100)
-    start: str = Field("2024-01", pattern=r"^\d{4}-(0[1-9]|1[0-2])$")
+    start: str = Field("2024-01", pattern=r"^(19[7-9]|20\d)\d-(0[1-9]|1[0-2])$")
     months: int = Field(12, ge=1, le=120)
     regions: tuple[str, ...] = Field(("eu", "us", "asia"), min_length=1)
     factors: int = Field(8, ge=2)
@@ -106,8 +105,8 @@ class Truth:
     def expected_rating(self, users: Ints, films: Ints) -> Floats:
         """The rating before noise, rounding and limits, of user j for film j."""
         liking = np.einsum("nk,nk->n", self.users.tastes[users], self.films.vectors[films])
-        rating: Floats = MEAN_RATING + self.users.bias[users] + self.films.quality[films] + liking
-        return rating
+        bias, quality = self.users.bias[users], self.films.quality[films]
+        return np.asarray(MEAN_RATING + bias + quality + liking, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -197,18 +196,22 @@ def _events(
 ) -> tuple[Ints, Ints, Ints]:
     """User, film and time of each event, no pair twice; drawn anew until there are enough."""
     kept = np.empty((3, 0), dtype=np.int64)
-    while kept.shape[1] < config.events:
+    for _ in range(MAX_ROUNDS):
         short = config.events - kept.shape[1]
-        drawn = [_draw(config, truth, size, random) for size in _blocks(short + short // 4)]
+        if short <= 0:
+            break
+        whole, rest = divmod(max(MIN_DRAWN, short + short // 4), _BLOCK)
+        drawn = [_draw(config, truth, size, random) for size in [*[_BLOCK] * whole, rest]]
         kept = np.concatenate([kept, *drawn], axis=1)
         _, first = np.unique(kept[0] * config.films + kept[1], return_index=True)
         kept = kept[:, np.sort(first)]
+    else:
+        raise ConfigError(
+            f"only {kept.shape[1]:,} of {config.events:,} events came about: few users are active.",
+            "Lower activity_sigma or tail, or ask for fewer events.",
+        )
     users, films, times = kept[:, : config.events]
     return users, films, times
-
-
-def _blocks(count: int) -> list[int]:
-    return [min(_BLOCK, count - done) for done in range(0, count, _BLOCK)]
 
 
 def _draw(config: SimulationConfig, truth: Truth, count: int, random: np.random.Generator) -> Ints:
@@ -216,18 +219,17 @@ def _draw(config: SimulationConfig, truth: Truth, count: int, random: np.random.
     users = random.choice(config.users, count, p=truth.users.activity)
     _, end = span(config)
     times = random.integers(truth.users.joined[users], end)
-    cumulative = np.cumsum(truth.films.weights)
-    drawn = random.random((count, config.shelf)) * cumulative[-1]
-    shelf = np.searchsorted(cumulative, drawn, side="right")
+    weights = np.cumsum(truth.films.weights)
+    drawn = random.random((count, config.shelf)) * weights[-1]
+    shelf = np.searchsorted(weights, drawn, side="right")
     tastes = config.choosiness * truth.users.tastes[users]
     odds = np.einsum("nk,nsk->ns", tastes, truth.films.vectors[shelf], optimize=True)
     odds += truth.seasons[months(times)[:, None] - 1, shelf]
     odds -= np.log(random.standard_exponential(odds.shape, dtype=np.float32) + _TINY)
     odds[truth.films.released[shelf] > times[:, None]] = -np.inf
     best = odds.argmax(axis=1)
-    rows = np.arange(count)
-    events = np.stack([users, shelf[rows, best], times])
-    return events[:, np.isfinite(odds[rows, best])]
+    taken = np.arange(count), best
+    return np.stack([users, shelf[taken], times])[:, np.isfinite(odds[taken])]
 
 
 def months(times: Ints) -> Ints:
@@ -239,12 +241,10 @@ def span(config: SimulationConfig) -> tuple[int, int]:
     """First second and the second after the last, since 1970 UTC."""
     year, month = map(int, config.start.split("-"))
     last = year * 12 + month - 1 + config.months
-    start = datetime(year, month, 1, tzinfo=UTC)
-    end = datetime(last // 12, last % 12 + 1, 1, tzinfo=UTC)
-    return int(start.timestamp()), int(end.timestamp())
+    ends = datetime(year, month, 1, tzinfo=UTC), datetime(last // 12, last % 12 + 1, 1, tzinfo=UTC)
+    return int(ends[0].timestamp()), int(ends[1].timestamp())
 
 
 def _unit(vectors: NDArray[Any]) -> Floats:
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    scaled: Floats = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return scaled
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
