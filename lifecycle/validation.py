@@ -94,7 +94,8 @@ def validate(
         _write(bad, schema, quarantine),
     )
     if result.bad_share > max_bad_share:
-        raise _too_many(result, schema, max_bad_share)
+        name, file = table_name(schema), result.quarantine_file
+        raise refusal(name, len(bad), len(frame), result.summary, file, max_bad_share)
     return result
 
 
@@ -208,14 +209,15 @@ def _write(bad: "pd.DataFrame", schema: "pa.DataFrameSchema", folder: Path) -> P
     return path
 
 
-def _too_many(result: Validated, schema: "pa.DataFrameSchema", allowed: float) -> InvalidDataError:
-    bad, total = len(result.bad), len(result.bad) + len(result.good)
-    reasons = "; ".join(map(str, result.summary[:REASONS]))
-    more = len(result.summary) - REASONS
+def refusal(
+    table: str, bad: int, total: int, summary: list[Failure], file: Path | None, allowed: float
+) -> InvalidDataError:
+    """The error for a table of which more than ``allowed`` (0 to 1) of the rows are bad."""
+    reasons = "; ".join(map(str, summary[:REASONS]))
+    more = len(summary) - REASONS
     others = f"; and {more} more kinds of failure" if more > 0 else ""
     return InvalidDataError(
-        f"{bad:,} of {total:,} rows of {table_name(schema)} ({result.bad_share:.1%}) break the "
+        f"{bad:,} of {total:,} rows of {table} ({bad / max(1, total):.1%}) break the "
         f"schema, above the allowed {allowed:.1%}: {reasons}{others}.",
-        f"They are in {result.quarantine_file}, each with its reason: mend the source, or allow "
-        "a larger share.",
+        f"They are in {file}, each with its reason: mend the source, or allow a larger share.",
     )

@@ -1,0 +1,1 @@
+"""Rules and classic models: plain Python, no ZenML, no BentoML."""

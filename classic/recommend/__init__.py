@@ -1,0 +1,1 @@
+"""Recommenders: who may like what, out of what everybody did."""
