@@ -14,6 +14,7 @@ from classic.recommend.arrays import read_array, write_arrays
 from classic.recommend.histories import Histories, Scores
 from classic.recommend.interactions import Interactions
 from classic.recommend.scorer import Catalogue
+from classic.recommend.threads import cores, limited
 
 
 class Als:
@@ -35,9 +36,10 @@ class Als:
             alpha=chosen.alpha,
             iterations=chosen.iterations,
             random_state=chosen.seed,
-            num_threads=2,
+            num_threads=cores(),
         )
-        model.fit(csr_matrix(interactions.matrix()), show_progress=False)
+        with limited(1):  # the library has threads of its own
+            model.fit(csr_matrix(interactions.matrix()), show_progress=False)
         self.items, self.users = np.asarray(model.item_factors), np.asarray(model.user_factors)
 
     def scores(self, histories: Histories) -> Scores:
@@ -48,7 +50,7 @@ class Als:
         return factors @ self.items.T
 
     def fold_in(self, histories: Histories) -> Scores:
-        """The factors (n, factors) that suit ``histories`` best, as one more half-step of fitting."""
+        """Factors (n, factors) that suit ``histories`` best: one more half-step of fitting."""
         alpha = self.settings.alpha
         fixed = self.items.T @ self.items
         fixed += self.settings.regularisation * np.eye(len(fixed), dtype=np.float32)

@@ -21,5 +21,7 @@ def read_array(folder: Path, name: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BundleError(f"{path} is no readable array: {error}.", "Train the model again.") from error
+        raise BundleError(
+            f"{path} is no readable array: {error}.", "Train the model again."
+        ) from error
     return array

@@ -14,6 +14,7 @@ from classic.recommend import settings
 from classic.recommend.arrays import read_array, write_arrays
 from classic.recommend.histories import Histories, Scores
 from classic.recommend.interactions import Interactions
+from classic.recommend.kernels import ROWS, compiled
 from classic.recommend.scorer import Catalogue
 from lifecycle.errors import DataError
 
@@ -42,7 +43,12 @@ class Ease:
         self.weights = inverse
 
     def scores(self, histories: Histories) -> Scores:
-        summed: Scores = histories.matrix(len(self.weights)) @ self.weights
+        matrix = histories.matrix(len(self.weights))
+        if len(histories) < ROWS:
+            few: Scores = matrix @ self.weights
+            return few
+        summed = np.empty((len(histories), len(self.weights)), dtype=np.float32)
+        compiled().sums(matrix.indptr, matrix.indices, self.weights, summed)
         return summed
 
     def save(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the second stage knows of a candidate: an item that a first-stage model proposed for a history."""
+"""What the second stage knows of a candidate: an item that some model proposed for a history."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,9 @@ class Features:
         self.genres = genre_shares(interactions.item_ids, catalogue)
         self.items = self._items(interactions, catalogue)
 
-    def of(self, histories: Histories, rows: NDArray[Any], items: Numbers, stages: Scores) -> Scores:
+    def of(
+        self, histories: Histories, rows: NDArray[Any], items: NDArray[Any], stages: Scores
+    ) -> Scores:
         """(candidates, features): ``rows``: the history of each; ``stages``: what `stage_features`
         gave of them."""
         recent = histories.last(_LAST)
@@ -72,7 +74,7 @@ class Features:
 
 
 def stage_features(scores: Sequence[Scores], places: Sequence[Numbers], picked: Any) -> Scores:
-    """Of each candidate and each model: its score, its score less the best of the history, its rank.
+    """Of each candidate and model: its score, this as a share of the history's best, its rank.
 
     ``scores``: each model's, (histories, items); ``places``: each model's best items, best first;
     ``picked``: rows and items of the candidates.

@@ -18,7 +18,7 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Histories:
-    """History i: ``items[starts[i]:starts[i + 1]]``, the oldest first, at ``times`` of the same shape.
+    """History i: ``items[starts[i]:starts[i + 1]]``, the oldest first, and their ``times``.
 
     ``users``: the numbers that these users have in training, where they are just as in training.
     """
@@ -83,7 +83,7 @@ class Histories:
         return Histories(self.items[kept], self.times[kept], starts)
 
     def matrix(self, items: int, weights: NDArray[Any] | None = None) -> "csr_array":
-        """Histories by items (float32): 1.0 where an item is in a history, or the largest weight."""
+        """Histories by items (float32): 1.0 where an item is in a history, or an event's weight."""
         from scipy.sparse import csr_array
 
         shape = (len(self), items)

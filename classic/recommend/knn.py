@@ -25,7 +25,7 @@ _K1, _B = 1.2, 0.75
 
 
 class ItemKnn:
-    """``neighbours``, ``similarities`` (items, k): those of each item; −1 and 0 where it has fewer."""
+    """``neighbours``, ``similarities`` (items, k): of each item; −1 and 0 where it has fewer."""
 
     def __init__(self, chosen: settings.ItemKnn) -> None:
         self.settings = chosen
@@ -72,7 +72,8 @@ class ItemKnn:
     def _norms(self, shared: Scores, own: Scores, sizes: NDArray[np.float32]) -> Scores:
         shrinkage = np.float32(self.settings.shrinkage)
         if self.settings.similarity == "cosine":
-            return np.sqrt(own * sizes) + shrinkage
+            norms: Scores = np.sqrt(own * sizes) + shrinkage
+            return norms
         if self.settings.similarity == "jaccard":
             return own + sizes - shared + shrinkage
         return np.ones_like(shared)

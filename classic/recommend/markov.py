@@ -39,7 +39,7 @@ class Markov:
 
     def scores(self, histories: Histories) -> Scores:
         ages = histories.ages
-        weights = np.where(ages < self.settings.last, self.settings.age_decay ** ages, 0.0)
+        weights = np.where(ages < self.settings.last, self.settings.age_decay**ages, 0.0)
         sources = histories.matrix(self.transitions.shape[0], weights)
         sources.eliminate_zeros()
         summed: Scores = (sources @ self.transitions).toarray()

@@ -1,5 +1,8 @@
 """Which class a block of settings is for."""
 
+from collections.abc import Callable
+from typing import Any
+
 from classic.recommend import settings
 from classic.recommend.als import Als
 from classic.recommend.blend import Blend
@@ -21,20 +24,17 @@ def open_scorer(chosen: settings.Settings) -> Scorer:
 
 
 def open_simple(chosen: settings.Simple) -> Scorer:
-    match chosen:
-        case settings.TopRated():
-            return TopRated(chosen)
-        case settings.Alphabetical():
-            return Alphabetical(chosen)
-        case settings.Popular():
-            return Popular(chosen)
-        case settings.ByGenre():
-            return ByGenre(chosen)
-        case settings.Ease():
-            return Ease(chosen)
-        case settings.ItemKnn():
-            return ItemKnn(chosen)
-        case settings.Als():
-            return Als(chosen)
-        case settings.Markov():
-            return Markov(chosen)
+    opened: Scorer = _SIMPLE[type(chosen)](chosen)
+    return opened
+
+
+_SIMPLE: dict[type, Callable[[Any], Scorer]] = {
+    settings.TopRated: TopRated,
+    settings.Alphabetical: Alphabetical,
+    settings.Popular: Popular,
+    settings.ByGenre: ByGenre,
+    settings.Ease: Ease,
+    settings.ItemKnn: ItemKnn,
+    settings.Als: Als,
+    settings.Markov: Markov,
+}

@@ -16,13 +16,13 @@ from classic.recommend.models import open_scorer
 from classic.recommend.rules import popularity
 from classic.recommend.scorer import Catalogue
 from classic.recommend.settings import Popular, Settings
-from classic.recommend.threads import limited
+from classic.recommend.threads import cores, in_threads, limited
 from classic.recommend.topk import top_k
 from lifecycle.atomic import directory
 from lifecycle.errors import BundleError, DataError, InputError
 
-_BLOCK_SCORES = 1 << 23
-"""Scores made at a time: 32 MB."""
+_BLOCK_SCORES = 1 << 20
+"""Scores made at a time by one thread: 4 MB."""
 RULES = ("top_rated", "alphabetical", "popular", "by_genre")
 Users = Sequence[int] | NDArray[Any]
 
@@ -51,9 +51,10 @@ class Recommender:
         """Raises DataError where nobody did anything."""
         if not len(interactions):
             raise DataError(
-                f"{self.name}: there are no interactions to learn from.", "Widen the window of data."
+                f"{self.name}: there are no interactions to learn from.",
+                "Widen the window of data.",
             )
-        with limited():
+        with limited(cores()):
             for scorer in (self.scorer, self.rule):
                 scorer.fit(interactions, catalogue or Catalogue())
         self._set(interactions.user_ids, interactions.item_ids, Histories.of(interactions))
@@ -64,8 +65,11 @@ class Recommender:
         """(len(users), items), float32; memory beyond the result is bounded."""
         numbers = self._users(users)
         out = np.empty((len(numbers), len(self.item_ids)), dtype=np.float32)
-        for part in self.blocks(len(numbers)):
+
+        def fill(part: slice) -> None:
             out[part] = self._score(self.histories.take(numbers[part]))
+
+        in_threads(fill, self.blocks(len(numbers)))
         return out
 
     def recommend(
@@ -78,9 +82,12 @@ class Recommender:
         numbers = self._users(users)
         items = np.empty((len(numbers), k), dtype=np.int32)
         scores = np.empty((len(numbers), k), dtype=np.float32)
-        for part in self.blocks(len(numbers)):
+
+        def fill(part: slice) -> None:
             histories = self.histories.take(numbers[part])
             items[part], scores[part] = self._best(histories, k, exclude_seen)
+
+        in_threads(fill, self.blocks(len(numbers)))
         return items, scores
 
     def recommend_history(
@@ -108,7 +115,7 @@ class Recommender:
                 (temporary / name).mkdir()
                 scorer.save(temporary / name)
             histories = self.histories
-            arrays = {"items": histories.items, "times": histories.times}
+            arrays: dict[str, NDArray[Any]] = {"items": histories.items, "times": histories.times}
             write_arrays(temporary, arrays | {"starts": histories.starts, "known": self.known})
             (temporary / "recommender.json").write_text(json.dumps(self._facts()), "utf-8")
 
@@ -136,8 +143,7 @@ class Recommender:
         return top_k(scores, k)
 
     def _score(self, histories: Histories) -> Scores:
-        with limited():
-            scores = self.scorer.scores(histories)
+        scores = self.scorer.scores(histories)
         if self.name not in RULES and not self.known.all():
             scores[:, ~self.known] = -np.inf
         cold = histories.lengths == 0

@@ -53,7 +53,8 @@ class TopRated(TopList):
         overall = sums.sum() / max(counts.sum(), 1)
         weights = counts + damping
         damped = (sums + damping * overall) / np.where(weights > 0, weights, 1)
-        return np.where(weights > 0, damped, overall)
+        rated: NDArray[np.float64] = np.where(weights > 0, damped, overall)
+        return rated
 
 
 class Alphabetical(TopList):
@@ -84,7 +85,8 @@ class Popular(TopList):
             return counts
         start = interactions.times.max() - self.settings.days * DAY_S
         recent = popularity(interactions.where(interactions.times > start))
-        return recent + counts / (counts.max() + 1)  # the rest by all time
+        recent += counts / (counts.max() + 1)  # the rest by all time
+        return recent
 
 
 class ByGenre:
@@ -132,11 +134,13 @@ def genre_shares(item_ids: list[str], catalogue: Catalogue) -> Scores:
 def genre_affinity(histories: Histories, genres: Scores) -> Scores:
     """Histories by genres: each genre's share of a history, 0 where it is empty."""
     totals: Scores = histories.matrix(len(genres)) @ genres
-    return totals / np.maximum(totals.sum(axis=1, keepdims=True), 1e-9)
+    totals /= np.maximum(totals.sum(axis=1, keepdims=True), 1e-9)
+    return totals
 
 
 def _ratings(interactions: Interactions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum and number of the ratings of each item."""
     n = len(interactions.item_ids)
     sums = np.bincount(interactions.items, interactions.ratings, minlength=n)
-    return sums, np.bincount(interactions.items, minlength=n).astype(np.float64)
+    counts = np.bincount(interactions.items, minlength=n)
+    return sums.astype(np.float64), counts.astype(np.float64)

@@ -1,4 +1,4 @@
-"""The interface of a model: it learns from what everybody did and scores every item for a history."""
+"""The interface of a model: it learns from everybody and scores all items for a history."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

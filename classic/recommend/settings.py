@@ -107,9 +107,9 @@ class TwoStage(Frozen):
     members: tuple[Simple, ...] = Field(
         default=(Markov(), Ease(), ItemKnn(), Als(), Popular()), min_length=1
     )
-    candidates: Count = 100
+    candidates: Count = 50
     steps: Count = 5
-    trees: Count = 150
+    trees: Count = 100
     leaves: Annotated[int, Field(ge=2)] = 15
     learning_rate: Positive = 0.05
     seed: int = 0

@@ -1,6 +1,8 @@
 """One place that says how many threads the libraries of numbers may use."""
 
 import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
@@ -11,10 +13,20 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def limited() -> AbstractContextManager[Any]:
-    """At most one thread of BLAS for each core in here."""
-    limit: AbstractContextManager[Any] = _controller().limit(limits=cores(), user_api="blas")
+def limited(threads: int) -> AbstractContextManager[Any]:
+    """At most so many threads of BLAS in here."""
+    limit: AbstractContextManager[Any] = _controller().limit(limits=threads, user_api="blas")
     return limit
+
+
+def in_threads(work: Callable[[slice], None], parts: Sequence[slice]) -> None:
+    """``work`` on every part, as many at a time as there are cores, BLAS with one thread each."""
+    if len(parts) <= 1:
+        for part in parts:
+            work(part)
+        return
+    with limited(1), ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(work, parts))
 
 
 @cache

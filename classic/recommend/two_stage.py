@@ -19,7 +19,7 @@ from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
 from classic.recommend.scorer import Catalogue, Scorer
 from classic.recommend.splits import leave_last_out
-from classic.recommend.threads import cores
+from classic.recommend.threads import cores, limited
 from classic.recommend.topk import top_k
 
 _BEHIND = np.float32(1e6)
@@ -47,7 +47,7 @@ class TwoStage:
         self._fit_members(interactions, catalogue)
 
     def scores(self, histories: Histories) -> Scores:
-        """Those of the trees for candidates; all other items follow, as the first model has them."""
+        """The trees' for candidates; all other items follow, as the first model has them."""
         picked, features, out = self._propose(histories)
         out -= _BEHIND
         if self.trees is not None and len(features):
@@ -77,7 +77,8 @@ class TwoStage:
         """None where no history is long enough or no next event was ever proposed."""
         import lightgbm
 
-        parts = [self._examples(histories, age) for age in range(self.settings.steps)]
+        with limited(1):
+            parts = [self._examples(histories, age) for age in range(self.settings.steps)]
         features, labels, sizes = (np.concatenate(one) for one in zip(*parts, strict=True))
         if not labels.any():
             return None
@@ -96,7 +97,7 @@ class TwoStage:
         kept = found[rows]
         return features[kept], labels[kept].astype(np.float32), sizes.astype(np.int32)
 
-    def _propose(self, histories: Histories) -> tuple[tuple[Any, Any], Scores, Scores]:
+    def _propose(self, histories: Histories) -> tuple[Any, Scores, Scores]:
         """Rows and items of the candidates, in order of rows; their features; the first model's
         scores of everything, standardised."""
         scores = [member.scores(histories) for member in self.members]
@@ -107,9 +108,9 @@ class TwoStage:
             places.append(top_k(values, self.settings.candidates)[0][:, : values.shape[1]])
             np.put_along_axis(proposed, places[-1], True, axis=1)
         proposed[histories.rows, histories.items] = False
-        picked = np.nonzero(proposed)
+        picked = rows, items = np.nonzero(proposed)
         stages = stage_features(scores, places, picked)
-        return picked, self.features.of(histories, *picked, stages), standardised(scores[0])
+        return picked, self.features.of(histories, rows, items, stages), standardised(scores[0])
 
     def _predict(self, features: Scores) -> NDArray[np.float64]:
         threads = cores() if len(features) > _MANY else 1
