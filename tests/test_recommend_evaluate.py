@@ -22,7 +22,7 @@ PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 7)), min_size=1, ma
 def slow_metrics(scores: list[float], relevant: set[int]) -> dict[str, float]:
     """Of one user, from the definitions, where no two scores are equal."""
     ranking = sorted(range(len(scores)), key=lambda item: -scores[item])
-    out = {}
+    out: dict[str, float] = {}
     for k in (10, 20):
         hits = [item in relevant for item in ranking[:k]]
         gain = sum(1 / math.log2(place + 2) for place, hit in enumerate(hits) if hit)

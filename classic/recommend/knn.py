@@ -14,6 +14,7 @@ from classic.recommend import settings
 from classic.recommend.arrays import read_array, write_arrays
 from classic.recommend.histories import Histories, Scores
 from classic.recommend.interactions import Interactions
+from classic.recommend.kernels import product
 from classic.recommend.scorer import Catalogue
 from classic.recommend.topk import top_k
 
@@ -47,9 +48,7 @@ class ItemKnn:
         self._set(neighbours, similarities)
 
     def scores(self, histories: Histories) -> Scores:
-        summed = histories.matrix(len(self.neighbours)) @ self._sparse
-        dense: Scores = summed.toarray()
-        return dense
+        return product(histories.matrix(len(self.neighbours)), self._sparse)
 
     def save(self, folder: Path) -> None:
         arrays = {"neighbours": self.neighbours, "similarities": self.similarities}

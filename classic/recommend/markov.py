@@ -13,6 +13,7 @@ from classic.recommend import settings
 from classic.recommend.arrays import read_array, write_arrays
 from classic.recommend.histories import Histories, Scores
 from classic.recommend.interactions import Interactions
+from classic.recommend.kernels import product
 from classic.recommend.rules import popularity
 from classic.recommend.scorer import Catalogue
 
@@ -42,8 +43,7 @@ class Markov:
         weights = np.where(ages < self.settings.last, self.settings.age_decay**ages, 0.0)
         sources = histories.matrix(self.transitions.shape[0], weights)
         sources.eliminate_zeros()
-        summed: Scores = (sources @ self.transitions).toarray()
-        return summed
+        return product(sources, self.transitions)
 
     def save(self, folder: Path) -> None:
         matrix = self.transitions
