@@ -63,8 +63,8 @@ class Implicit:
         from scipy.sparse import csr_matrix
 
         self.matrix = csr_matrix(interactions.matrix())
-        self.model = self.made()
         with limited(1):  # the library has threads of its own, and asks for this
+            self.model = self.made()
             self.model.fit(self.matrix, show_progress=False)
 
     def scores(self, histories: Histories) -> Scores:

@@ -60,8 +60,9 @@ class RecommenderContract:
     personal = True
 
     @pytest.fixture(scope="class")
-    def fitted(self) -> Recommender:
-        return Recommender(self.settings).fit(checkerboard(), catalogue())
+    @classmethod
+    def fitted(cls) -> Recommender:
+        return Recommender(cls.settings).fit(checkerboard(), catalogue())
 
     def test_finds_the_missing_item(self, fitted: Recommender) -> None:
         if not self.personal:

@@ -30,15 +30,15 @@ class Als:
         from scipy.sparse import csr_matrix
 
         chosen = self.settings
-        model = AlternatingLeastSquares(
-            factors=chosen.factors,
-            regularization=chosen.regularisation,
-            alpha=chosen.alpha,
-            iterations=chosen.iterations,
-            random_state=chosen.seed,
-            num_threads=cores(),
-        )
-        with limited(1):  # the library has threads of its own
+        with limited(1):  # the library has threads of its own, and asks for this
+            model = AlternatingLeastSquares(
+                factors=chosen.factors,
+                regularization=chosen.regularisation,
+                alpha=chosen.alpha,
+                iterations=chosen.iterations,
+                random_state=chosen.seed,
+                num_threads=cores(),
+            )
             model.fit(csr_matrix(interactions.matrix()), show_progress=False)
         self.items, self.users = np.asarray(model.item_factors), np.asarray(model.user_factors)
 

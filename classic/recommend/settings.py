@@ -101,13 +101,14 @@ class Blend(Frozen):
 
 class TwoStage(Frozen):
     """``candidates`` of each member, ordered by trees that were fitted on the last ``steps`` events
-    of every user's history."""
+    of every user's history, each beside about ``negatives`` other candidates."""
 
     kind: Literal["two_stage"] = "two_stage"
     members: tuple[Simple, ...] = Field(
         default=(Markov(), Ease(), ItemKnn(), Als(), Popular()), min_length=1
     )
     candidates: Count = 50
+    negatives: Count = 50
     steps: Count = 5
     trees: Count = 100
     leaves: Annotated[int, Field(ge=2)] = 15

@@ -87,14 +87,17 @@ class TwoStage:
 
     def _examples(self, histories: Histories, age: int) -> tuple[Scores, Scores, Numbers]:
         """Candidates for the event with ``age`` events after it: features, whether it is the event,
-        and how many belong to each history. Histories that did not get it proposed are left out."""
+        and how many belong to each history. Histories that did not get it proposed are left out;
+        of the wrong candidates about ``negatives`` are drawn for each."""
         long = histories.take(np.flatnonzero(histories.lengths > self.settings.steps))
         targets = long.items[long.ages == age]
         (rows, items), features, _ = self._propose(long.without_last(age + 1))
         labels = items == targets[rows]
         found = np.bincount(rows, labels, minlength=len(long)) > 0
-        sizes = np.bincount(rows[found[rows]], minlength=len(long))[found]
-        kept = found[rows]
+        counts = np.bincount(rows, minlength=len(long))
+        drawn = np.random.default_rng(age).random(len(rows)) * counts[rows]
+        kept = found[rows] & (labels | (drawn < self.settings.negatives))
+        sizes = np.bincount(rows[kept], minlength=len(long))[found]
         return features[kept], labels[kept].astype(np.float32), sizes.astype(np.int32)
 
     def _propose(self, histories: Histories) -> tuple[Any, Scores, Scores]:
