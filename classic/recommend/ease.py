@@ -16,9 +16,12 @@ from classic.recommend.histories import Histories, Scores
 from classic.recommend.interactions import Interactions
 from classic.recommend.kernels import ROWS, compiled
 from classic.recommend.scorer import Catalogue
+from classic.recommend.threads import cores, limited
 from lifecycle.errors import DataError
 
 _BLOCK = 1024
+_MANY = 4096
+"""Items from which on threads are worth waiting for."""
 
 
 class Ease:
@@ -78,9 +81,10 @@ def _invert(symmetric: Scores) -> Scores:
     from scipy.linalg import lapack
 
     # LAPACK reads columns: the lower triangle of the transposed view is our upper one.
-    factor, info = lapack.spotrf(symmetric.T, lower=1, clean=0, overwrite_a=1)
-    if info == 0:
-        factor, info = lapack.spotri(factor, lower=1, overwrite_c=1)
+    with limited(cores() if len(symmetric) > _MANY else 1):
+        factor, info = lapack.spotrf(symmetric.T, lower=1, clean=0, overwrite_a=1)
+        if info == 0:
+            factor, info = lapack.spotri(factor, lower=1, overwrite_c=1)
     if info:
         raise DataError(
             f"EASE: the items' matrix cannot be inverted (LAPACK says {info}).",

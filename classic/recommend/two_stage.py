@@ -24,8 +24,8 @@ from classic.recommend.topk import top_k
 
 _BEHIND = np.float32(1e6)
 """How far what is no candidate stands behind the candidates."""
-_MANY = 2_000
-"""Candidates from which on threads are worth starting."""
+_MANY = 1_000_000
+"""Examples from which on threads are worth waiting for."""
 
 
 class TwoStage:
@@ -83,7 +83,7 @@ class TwoStage:
         if not labels.any():
             return None
         data = lightgbm.Dataset(features, labels, group=sizes)
-        return lightgbm.train(self._parameters(), data, self.settings.trees)
+        return lightgbm.train(self._parameters(_threads(len(labels))), data, self.settings.trees)
 
     def _examples(self, histories: Histories, age: int) -> tuple[Scores, Scores, Numbers]:
         """Candidates for the event with ``age`` events after it: features, whether it is the event,
@@ -116,11 +116,10 @@ class TwoStage:
         return picked, self.features.of(histories, rows, items, stages), standardised(scores[0])
 
     def _predict(self, features: Scores) -> NDArray[np.float64]:
-        threads = cores() if len(features) > _MANY else 1
-        predicted: NDArray[np.float64] = self.trees.predict(features, num_threads=threads)
+        predicted: NDArray[np.float64] = self.trees.predict(features, num_threads=1)
         return predicted
 
-    def _parameters(self) -> dict[str, Any]:
+    def _parameters(self, threads: int) -> dict[str, Any]:
         chosen = self.settings
         return {
             "objective": "lambdarank",
@@ -134,6 +133,10 @@ class TwoStage:
             "seed": chosen.seed,
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": cores(),
+            "num_threads": threads,
             "verbosity": -1,
         }
+
+
+def _threads(examples: int) -> int:
+    return cores() if examples > _MANY else 1
