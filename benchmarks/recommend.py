@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.interaction_files import Collection
 from benchmarks.recommend_peers import GRIDS as PEER_GRIDS
-from benchmarks.recommend_peers import opened
+from benchmarks.recommend_peers import STARTS, opened
 from classic.recommend.evaluate import evaluate
 from classic.recommend.interactions import Interactions
 from classic.recommend.recommender import Recommender
@@ -64,9 +64,9 @@ def peers(collection: Collection) -> dict[str, Any]:
     train, valid, metric = carved(collection)
     found: dict[str, Any] = {}
     for name, grid in PEER_GRIDS.items():
-        chosen: dict[str, Any] = {}
+        found[f"{name}-default"] = (name, {})
+        chosen = dict(STARTS.get(name, {}))
         best = _peer_metric(name, chosen, train, valid, metric)
-        found[f"{name}-default"] = (name, dict(chosen))
         for key, values in grid.items():
             for value in values:
                 tried = chosen | {key: value}
