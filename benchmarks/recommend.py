@@ -49,7 +49,7 @@ def ours(collection: Collection) -> dict[str, tuple[Settings, float]]:
     starts += [Markov()] if collection.timed else []
     found = {one.kind: tune(one, GRIDS[one.kind], train, valid, metric) for one in starts}
     simple = {name: settings for name, (settings, _) in found.items()}
-    other = Ease(regularisation=30.0, user_power=0.5)
+    other = Ease(regularisation=200.0)
     order = sorted(found, key=lambda name: -found[name][1])
     members: list[Any] = [*(simple[name] for name in order), other]
     found["blend"] = tune_blend(members, train, valid, metric)

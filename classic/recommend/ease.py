@@ -62,12 +62,15 @@ class Ease:
 
 
 def _gram(interactions: Interactions, user_power: float) -> Scores:
-    """Xᵀ diag(activity ^ −user_power) X, dense, made in blocks of rows."""
+    """Xᵀ diag(w) X, dense, made in blocks of rows; w is activity ^ −user_power, scaled so that all
+    events together weigh as much as without it."""
     from scipy.sparse import csr_array, diags_array
 
     matrix = interactions.matrix()
     activity = np.maximum(matrix.sum(axis=1), 1.0)
-    weighted = csr_array(diags_array(activity**-user_power) @ matrix).astype(np.float32)
+    weights = activity**-user_power
+    weights *= activity.sum() / (activity * weights).sum()
+    weighted = csr_array(diags_array(weights) @ matrix).astype(np.float32)
     columns = csr_array(matrix.T)
     items = matrix.shape[1]
     gram = np.empty((items, items), dtype=np.float32)

@@ -18,6 +18,7 @@ GRIDS: Mapping[str, Grid] = {
     "ease": {
         "regularisation": (50.0, 100.0, 200.0, 500.0, 1000.0),
         "dropout": (0.0, 0.3, 0.5, 0.7),
+        "user_power": (0.0, 0.25, 0.5, 0.75),
         "popularity_power": (0.0, 0.05, 0.1, 0.2),
     },
     "item_knn": {
