@@ -16,14 +16,11 @@ from classic.recommend.scorer import Catalogue
 _RECENT_DAYS = 30
 _LAST = 5
 _UNRANKED = 10_000.0
-ITEM_FEATURES = (
-    "popularity", "recent", "age_days", "quiet_days", "mean_rating", "year",
-)  # fmt: skip
-OTHER_FEATURES = (*ITEM_FEATURES, "activity", "genre_affinity", "genre_last", "since_last_days")
 
 
 class Features:
-    """``items`` (items, ITEM_FEATURES); ``genres`` (items, genres): shares; ``newest``: seconds."""
+    """``items`` (items, features of items); ``genres`` (items, genres): shares;
+    ``newest``: when the last event was, in seconds."""
 
     def fit(self, interactions: Interactions, catalogue: Catalogue) -> None:
         self.newest = int(interactions.times.max())

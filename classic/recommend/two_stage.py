@@ -22,8 +22,10 @@ from classic.recommend.splits import leave_last_out
 from classic.recommend.threads import cores, limited
 from classic.recommend.topk import top_k
 
-_BEHIND = np.float32(1e6)
-"""How far what is no candidate stands behind the candidates."""
+_BEHIND = np.float32(1e4)
+"""How far what is no candidate stands behind the candidates: far more than trees give."""
+_SEEN = np.float32(1e6)
+"""How far what a user knows stands behind the rest while candidates are sought."""
 _MANY = 1_000_000
 """Examples from which on threads are worth waiting for."""
 
@@ -104,16 +106,17 @@ class TwoStage:
         """Rows and items of the candidates, in order of rows; their features; the first model's
         scores of everything, standardised."""
         scores = [member.scores(histories) for member in self.members]
+        first = standardised(scores[0].copy())
         proposed = np.zeros(scores[0].shape, dtype=np.bool_)
         places = []
         for values in scores:
-            values[histories.rows, histories.items] -= _BEHIND
+            values[histories.rows, histories.items] -= _SEEN
             places.append(top_k(values, self.settings.candidates)[0][:, : values.shape[1]])
             np.put_along_axis(proposed, places[-1], True, axis=1)
         proposed[histories.rows, histories.items] = False
         picked = rows, items = np.nonzero(proposed)
         stages = stage_features(scores, places, picked)
-        return picked, self.features.of(histories, rows, items, stages), standardised(scores[0])
+        return picked, self.features.of(histories, rows, items, stages), first
 
     def _predict(self, features: Scores) -> NDArray[np.float64]:
         predicted: NDArray[np.float64] = self.trees.predict(features, num_threads=1)
