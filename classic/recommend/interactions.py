@@ -15,8 +15,8 @@ class Interactions:
     """Event j: user ``users[j]`` rated item ``items[j]`` with ``ratings[j]`` at ``times[j]``.
 
     ``users``, ``items``: numbers into ``user_ids`` and ``item_ids`` (int32, shape (n,));
-    ``times``: seconds since 1970 UTC (int64); ``ratings``: float32, 1 where there are none. Events
-    are in order of time, those of one time in their order in the source.
+    ``times``: seconds since 1970 UTC (int64); ``ratings``: float32, 1.0 where there are none.
+    Events are in order of time, those of one time in their order in the source.
     """
 
     users: NDArray[np.int32]

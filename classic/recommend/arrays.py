@@ -1,0 +1,27 @@
+"""Arrays by name in a folder, one .npy file each; nothing is pickled."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lifecycle.errors import BundleError
+
+
+def write_arrays(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+
+def read_array(folder: Path, name: str) -> NDArray[Any]:
+    """Raises BundleError where the file is missing or no array."""
+    path = folder / f"{name}.npy"
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BundleError(
+            f"{path} is no readable array: {error}.", "Train the model again."
+        ) from error
+    return array

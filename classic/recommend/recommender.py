@@ -1,0 +1,184 @@
+"""Recommender: a model with the users, items and histories it was trained on."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from classic.recommend.arrays import read_array, write_arrays
+from classic.recommend.histories import Histories, Numbers, Scores
+from classic.recommend.interactions import Interactions
+from classic.recommend.models import open_scorer
+from classic.recommend.rules import popularity
+from classic.recommend.scorer import Catalogue
+from classic.recommend.settings import Popular, Settings
+from classic.recommend.threads import cores, in_threads, limited
+from classic.recommend.topk import top_k
+from lifecycle.atomic import directory
+from lifecycle.errors import BundleError, DataError, InputError
+
+_BLOCK_SCORES = 1 << 20
+"""Scores made at a time by one thread: 4 MB."""
+RULES = ("top_rated", "alphabetical", "popular", "by_genre")
+Users = Sequence[int] | NDArray[Any]
+
+
+class Recommender:
+    """Users and items are numbers into ``user_ids`` and ``item_ids``.
+
+    A user without a history gets what ``rule`` says (by default the most popular items). A learned
+    model does not recommend an item that nobody had to do with in training: its score is −inf.
+    """
+
+    def __init__(self, settings: Settings, rule: Settings | None = None) -> None:
+        self.settings, self.rule_settings = settings, rule or Popular()
+        self.scorer, self.rule = open_scorer(settings), open_scorer(self.rule_settings)
+        self.user_ids: list[str] = []
+        self.item_ids: list[str] = []
+        self.histories = Histories.one([])
+        self.known: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def name(self) -> str:
+        return self.settings.kind
+
+    def fit(self, interactions: Interactions, catalogue: Catalogue | None = None) -> Self:
+        """Raises DataError where nobody did anything."""
+        if not len(interactions):
+            raise DataError(
+                f"{self.name}: there are no interactions to learn from.",
+                "Widen the window of data.",
+            )
+        with limited(cores()):
+            for scorer in (self.scorer, self.rule):
+                scorer.fit(interactions, catalogue or Catalogue())
+        self._set(interactions.user_ids, interactions.item_ids, Histories.of(interactions))
+        self.known = popularity(interactions) > 0
+        return self
+
+    def scores(self, users: Users) -> Scores:
+        """(len(users), items), float32; memory beyond the result is bounded."""
+        numbers = self._users(users)
+        out = np.empty((len(numbers), len(self.item_ids)), dtype=np.float32)
+
+        def fill(part: slice) -> None:
+            out[part] = self._score(self.histories.take(numbers[part]))
+
+        in_threads(fill, self.blocks(len(numbers)))
+        return out
+
+    def recommend(
+        self, users: Users, k: int = 10, exclude_seen: bool = True
+    ) -> tuple[Numbers, Scores]:
+        """The ``k`` best items of each user, best first, and their scores; both (len(users), k).
+
+        Item −1 with score −inf fills up where there are fewer.
+        """
+        numbers = self._users(users)
+        items = np.empty((len(numbers), k), dtype=np.int32)
+        scores = np.empty((len(numbers), k), dtype=np.float32)
+
+        def fill(part: slice) -> None:
+            histories = self.histories.take(numbers[part])
+            items[part], scores[part] = self._best(histories, k, exclude_seen)
+
+        in_threads(fill, self.blocks(len(numbers)))
+        return items, scores
+
+    def recommend_history(
+        self, history: Sequence[str], k: int = 10, exclude_seen: bool = True
+    ) -> list[tuple[str, float]]:
+        """Item ids and scores for somebody who had to do with ``history`` (ids, the oldest first).
+
+        Ids that training did not have are passed over; with none left, the rule answers.
+        """
+        numbers = [self._numbers[one] for one in history if one in self._numbers]
+        time = int(self.histories.times.max(initial=0))
+        items, scores = self._best(Histories.one(numbers, time), k, exclude_seen)
+        pairs = zip(items[0], scores[0], strict=True)
+        return [(self.item_ids[item], float(score)) for item, score in pairs if item >= 0]
+
+    def blocks(self, n: int) -> list[slice]:
+        """``n`` users in parts whose scores fit the memory meant for them."""
+        size = max(1, _BLOCK_SCORES // max(len(self.item_ids), 1))
+        return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+    def save(self, folder: Path) -> None:
+        """A new folder of JSON, .npy and LightGBM's text; written as a whole or not at all."""
+        with directory(folder) as temporary:
+            for name, scorer in (("scorer", self.scorer), ("rule", self.rule)):
+                (temporary / name).mkdir()
+                scorer.save(temporary / name)
+            histories = self.histories
+            arrays: dict[str, NDArray[Any]] = {"items": histories.items, "times": histories.times}
+            write_arrays(temporary, arrays | {"starts": histories.starts, "known": self.known})
+            (temporary / "recommender.json").write_text(json.dumps(self._facts()), "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Recommender":
+        """Raises BundleError where the folder holds no whole recommender."""
+        facts = _read(folder / "recommender.json")
+        try:
+            settings, rule = (_SETTINGS.validate_python(facts[n]) for n in ("settings", "rule"))
+            loaded = cls(settings, rule)
+            names = facts["user_ids"], facts["item_ids"]
+        except (KeyError, ValidationError) as error:
+            raise BundleError(f"{folder} holds no recommender: {error}.", _AGAIN) from error
+        items, times, starts = (read_array(folder, n) for n in ("items", "times", "starts"))
+        loaded._set(*names, Histories(items, times, starts, np.arange(len(names[0]))))
+        loaded.known = read_array(folder, "known")
+        loaded.scorer.load(folder / "scorer")
+        loaded.rule.load(folder / "rule")
+        return loaded
+
+    def _best(self, histories: Histories, k: int, exclude_seen: bool) -> tuple[Numbers, Scores]:
+        scores = self._score(histories)
+        if exclude_seen:
+            scores[histories.rows, histories.items] = -np.inf
+        return top_k(scores, k)
+
+    def _score(self, histories: Histories) -> Scores:
+        scores = self.scorer.scores(histories)
+        if self.name not in RULES and not self.known.all():
+            scores[:, ~self.known] = -np.inf
+        cold = histories.lengths == 0
+        if cold.any():
+            scores[cold] = self.rule.scores(histories.take(np.flatnonzero(cold)))
+        return scores
+
+    def _users(self, users: Users) -> NDArray[np.int64]:
+        numbers = np.asarray(users, dtype=np.int64).reshape(-1)
+        wrong = (numbers < 0) | (numbers >= len(self.user_ids))
+        if wrong.any():
+            raise InputError(
+                f"there is no user number {numbers[wrong][0]} among {len(self.user_ids)}.",
+                "Ask with the items of a history instead.",
+            )
+        return numbers
+
+    def _set(self, user_ids: list[str], item_ids: list[str], histories: Histories) -> None:
+        self.user_ids, self.item_ids, self.histories = user_ids, item_ids, histories
+        self._numbers = {one: number for number, one in enumerate(item_ids)}
+
+    def _facts(self) -> dict[str, Any]:
+        settings = {"settings": self.settings.model_dump(), "rule": self.rule_settings.model_dump()}
+        return settings | {"user_ids": self.user_ids, "item_ids": self.item_ids}
+
+
+_SETTINGS: TypeAdapter[Settings] = TypeAdapter(Settings)
+_AGAIN = "Train the model again."
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {error}.", _AGAIN) from error
+    if not isinstance(facts, dict):
+        raise BundleError(f"{path} holds no mapping.", _AGAIN)
+    return facts

@@ -1,0 +1,99 @@
+"""Chooses settings on a validation set that was carved out of the training data."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from classic.recommend import settings
+from classic.recommend.blend import standardised
+from classic.recommend.evaluate import evaluate, metrics_of, ranks
+from classic.recommend.histories import Histories
+from classic.recommend.interactions import Interactions
+from classic.recommend.recommender import Recommender
+from classic.recommend.settings import Settings, Simple
+
+Grid = Mapping[str, Sequence[Any]]
+GRIDS: Mapping[str, Grid] = {
+    "ease": {
+        "regularisation": (50.0, 100.0, 200.0, 500.0, 1000.0),
+        "dropout": (0.0, 0.3, 0.5, 0.7),
+        "user_power": (0.0, 0.25, 0.5, 0.75),
+        "popularity_power": (0.0, 0.05, 0.1, 0.2),
+    },
+    "item_knn": {
+        "similarity": ("cosine", "jaccard", "bm25"),
+        "neighbours": (20, 50, 100, 200),
+        "shrinkage": (0.0, 10.0, 50.0),
+    },
+    "als": {
+        "regularisation": (1.0, 10.0, 30.0, 100.0),
+        "factors": (32, 64, 128, 256),
+        "alpha": (1.0, 2.0, 5.0, 10.0),
+    },
+    "markov": {
+        "window": (5, 10, 20),
+        "step_decay": (0.7, 0.8, 0.9),
+        "age_decay": (0.7, 0.8, 0.9),
+        "to_power": (0.0, 0.3, 0.5),
+        "from_power": (0.3, 0.5, 0.8),
+    },
+}
+WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+
+
+def tune(
+    start: Settings, grid: Grid, train: Interactions, valid: Interactions, metric: str
+) -> tuple[Settings, float]:
+    """The best settings found, and their ``metric`` on ``valid``.
+
+    Each key of ``grid`` in turn takes its best value while the others stay: as many fits as the
+    grid has values, not as many as it has combinations.
+    """
+    chosen, best = start, _measure(start, train, valid, metric)
+    for key, values in grid.items():
+        tried = [chosen.model_copy(update={key: value}) for value in values]
+        for one in tried:
+            if one != chosen and (reached := _measure(one, train, valid, metric)) > best:
+                chosen, best = one, reached
+    return chosen, best
+
+
+def tune_blend(
+    members: Sequence[Simple], train: Interactions, valid: Interactions, metric: str
+) -> tuple[settings.Blend, float]:
+    """Weights for ``members``, found in two rounds of one at a time over WEIGHTS.
+
+    The first member has weight 1. Members that end with weight 0 are left out.
+    """
+    seen = Histories.of(train)
+    wanted = Histories.of(valid)
+    users = np.flatnonzero((wanted.lengths > 0) & (seen.lengths > 0))
+    seen, wanted = seen.take(users), wanted.take(users)
+    scored = []
+    for member in members:
+        scores = Recommender(member).fit(train).scorer.scores(seen)
+        scored.append(standardised(scores))
+
+    def reached(weights: Sequence[float]) -> float:
+        total = sum(weight * one for weight, one in zip(weights, scored, strict=True) if weight)
+        assert not isinstance(total, int | float)  # the first weight is 1
+        total[seen.rows, seen.items] = np.nan
+        places = ranks(total, wanted.rows, wanted.items)
+        return float(metrics_of(places, wanted.rows, len(users))[metric].mean())
+
+    weights = [1.0] + [0.0] * (len(members) - 1)
+    best = reached(weights)
+    for place in [*range(1, len(members))] * 2:
+        for value in WEIGHTS:
+            tried = [*weights[:place], value, *weights[place + 1 :]]
+            if tried != weights and (score := reached(tried)) > best:
+                weights, best = tried, score
+    kept = [number for number, weight in enumerate(weights) if weight]
+    chosen = tuple(members[number] for number in kept)
+    return settings.Blend(members=chosen, weights=tuple(weights[n] for n in kept)), best
+
+
+def _measure(one: Settings, train: Interactions, valid: Interactions, metric: str) -> float:
+    scores, _ = evaluate(Recommender(one).fit(train), valid)
+    return float(scores[metric].mean())
