@@ -1,5 +1,6 @@
 """Rules: lists that need no learning. They are what a learned model has to beat."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from classic.recommend.scorer import Catalogue
 DAY_S = 86_400
 
 
-class TopList:
+class TopList(ABC):
     """One list for everybody: an item's score does not depend on the history."""
 
     def __init__(self) -> None:
@@ -23,9 +24,9 @@ class TopList:
     def fit(self, interactions: Interactions, catalogue: Catalogue) -> None:
         self.items = self.rate(interactions, catalogue).astype(np.float32)
 
+    @abstractmethod
     def rate(self, interactions: Interactions, catalogue: Catalogue) -> NDArray[np.float64]:
         """The score of each item, shape (items,)."""
-        raise NotImplementedError
 
     def scores(self, histories: Histories) -> Scores:
         return np.repeat(self.items[None], len(histories), axis=0)
