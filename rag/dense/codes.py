@@ -4,7 +4,7 @@ A vector is centred and turned onto its 256 principal directions, weak ones rais
 so that signs lose as little as they can (iterative quantization: Gong et al., TPAMI 2013), and only
 the signs are kept: 32 bytes. A question's signs are compared with all codes by Hamming distance, in
 one pass of FAISS over memory, and the nearest few thousand are scored with their full vectors, held
-in int8 with a scale each (cosines within 0.002).
+in int8 with a scale each (cosines within 0.003).
 
 How many candidates are scored in full is chosen when the index is built, by probes that are harder
 than questions: as few as give 96 % of the true first ten.
