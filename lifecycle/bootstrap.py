@@ -7,7 +7,7 @@ be made again to the digit.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -104,7 +104,7 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     drawn = [float(statistic(rng.integers(0, n, size=n))) for _ in range(resamples)]
     value = float(statistic(np.arange(n)))
-    return _interval(value, np.asarray(drawn), n, confidence)
+    return interval_of(value, np.asarray(drawn), n, confidence)
 
 
 def bootstrap_means(
@@ -130,7 +130,7 @@ def bootstrap_means(
         rest = np.where(known & np.isfinite(means), values - means, 0.0)
     drawn = _resampled_means(rest, known, resamples, seed)
     return [
-        _interval(float(mean), mean + column, int(count), confidence) if count else NOTHING
+        interval_of(float(mean), mean + column, int(count), confidence) if count else NOTHING
         for mean, column, count in zip(means, drawn.T, counts, strict=True)
     ]
 
@@ -151,15 +151,14 @@ def _one_mean(values: Floats, resamples: int, confidence: float, seed: int) -> I
 
 def _resampled_means(rest: Floats, known: NDArray[np.bool_], resamples: int, seed: int) -> Floats:
     """Means (resamples, m) of the columns of ``rest`` (n, m) on resamples, where ``known``."""
-    rng = np.random.default_rng(seed)
     n, columns = rest.shape
     drawn = np.full((resamples, columns), np.nan)
     gaps = ~known.all(axis=0)
     present = known[:, gaps].astype(np.float64)
-    rows = max(1, _BLOCK // max(n, 1))
-    for start in range(0, resamples if n else 0, rows):
-        block = drawn[start : start + rows]
-        weights = _weights(rng, len(block), n)
+    done = 0
+    for weights in weight_blocks(n, resamples if n else 0, seed):
+        block = drawn[done : done + len(weights)]
+        done += len(weights)
         block[:] = weights @ rest / n
         with np.errstate(divide="ignore", invalid="ignore"):
             block[:, gaps] *= n / (weights @ present)
@@ -174,7 +173,16 @@ def _weights(rng: np.random.Generator, rows: int, n: int) -> Floats:
     return weights.reshape(rows, n)
 
 
-def _interval(value: float, drawn: Floats, n: int, confidence: float) -> Interval:
+def weight_blocks(n: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Floats]:
+    """The weights of ``resamples`` resamples of ``n`` examples, some rows (rows, n) at a time."""
+    rng = np.random.default_rng(seed)
+    rows = max(1, _BLOCK // max(n, 1))
+    for start in range(0, resamples, rows):
+        yield _weights(rng, min(rows, resamples - start), n)
+
+
+def interval_of(value: float, drawn: Floats, n: int, confidence: float = CONFIDENCE) -> Interval:
+    """``value`` with the middle ``confidence`` of what resamples gave, NaN among these left out."""
     drawn = drawn[np.isfinite(drawn)]
     if not math.isfinite(value) or not len(drawn):
         return Interval(value if math.isinf(value) else math.nan, math.nan, math.nan, n)

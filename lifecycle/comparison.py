@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lifecycle.bootstrap import Interval, paired_difference
+from lifecycle.statistics import Statistic, gain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,22 @@ def compare(
     if not both.any():
         return Comparison(math.nan, math.nan, gain)
     return Comparison(float(first[both].mean()), float(second[both].mean()), gain)
+
+
+def compare_statistics(
+    first: "pd.DataFrame",
+    second: "pd.DataFrame",
+    one: Statistic,
+    other: Statistic,
+    higher_is_better: bool = True,
+) -> Comparison:
+    """Compare ``one`` of the frame ``first`` with ``other`` of ``second``, whose rows are the same
+    examples in the same order."""
+    model, rival, difference = gain(first, second, one, other)
+    if not higher_is_better:
+        low, high = -difference.high, -difference.low
+        difference = Interval(-difference.value, low, high, difference.n)
+    return Comparison(model, rival, difference)
 
 
 def _signed(number: float) -> str:

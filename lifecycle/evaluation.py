@@ -17,6 +17,7 @@ from lifecycle.bootstrap import (
     paired_difference,
 )
 from lifecycle.errors import ConfigError, did_you_mean
+from lifecycle.statistics import find, measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,16 +88,18 @@ def evaluate_scores(
     holdout: str,
     facts: Mapping[str, float] | None = None,
 ) -> Evaluation:
-    """The mean of each metric with its interval, overall and for each value of each segment.
+    """Each metric with its interval, overall and for each value of each segment.
 
-    ``scores`` has one row per example, a numeric column per metric (NaN: does not apply) and a
-    column per segment. Raises ConfigError for a column that it does not have.
+    ``scores`` has one row per example, a numeric column per metric, of which the mean counts (NaN:
+    does not apply), and a column per segment. A metric without a column is a statistic of
+    ``lifecycle.statistics``. Raises ConfigError for a name that is neither.
     """
     for name in [*metrics, *segments]:
-        if name not in scores.columns:
-            raise ConfigError(
-                f"the scores have no column {name!r}.", did_you_mean(name, map(str, scores.columns))
-            )
+        if name in scores.columns or (name in metrics and find(name, scores.columns)):
+            continue
+        raise ConfigError(
+            f"the scores have no column {name!r}.", did_you_mean(name, map(str, scores.columns))
+        )
     return Evaluation(
         holdout,
         _metrics(scores, metrics),
@@ -106,8 +109,11 @@ def evaluate_scores(
 
 
 def _metrics(scores: "pd.DataFrame", names: Sequence[str]) -> Metrics:
-    values = scores[list(names)].to_numpy(dtype=np.float64, na_value=np.nan)
-    return dict(zip(names, bootstrap_means(values), strict=True))
+    means = [name for name in names if name in scores.columns]
+    values = scores[means].to_numpy(dtype=np.float64, na_value=np.nan)
+    found = dict(zip(means, bootstrap_means(values), strict=True))
+    found |= measure(scores, [name for name in names if name not in found])
+    return {name: found[name] for name in names}
 
 
 def _by_value(scores: "pd.DataFrame", metrics: Sequence[str], segment: str) -> dict[str, Metrics]:

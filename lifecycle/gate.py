@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
 
-from lifecycle.comparison import ROUNDING, compare
+from lifecycle.comparison import ROUNDING, Comparison, compare, compare_statistics
 from lifecycle.errors import ConfigError, DataError, did_you_mean
 from lifecycle.evaluation import Evaluation, Interval
+from lifecycle.statistics import find
 from lifecycle.wording import apart, significant
 
 if TYPE_CHECKING:
@@ -160,9 +161,7 @@ def _better(rule: Rule, scores: "pd.DataFrame") -> tuple[bool, str]:
 
     So a least gain of 0 asks for a proof that the model is better at all.
     """
-    found = compare(
-        _column(scores, rule.metric), _column(scores, rule.baseline), rule.higher_is_better
-    )
+    found = _compared(rule, scores, scores, rule.baseline)
     if not found.known:
         return False, f"{rule.metric} against {rule.baseline} has no value: no example has both"
     needed = f"at least {significant(rule.value)}" if rule.value else "above 0"
@@ -192,15 +191,15 @@ def _no_worse(
     the same on every example, or provably better, passes; state the loss that you would accept.
     See Piaggio et al., Reporting of Noninferiority and Equivalence Randomized Trials, JAMA 2012.
     """
-    candidate = _column(scores, rule.metric)
+    _require(scores, rule.metric)
     if champion_scores is None:
         return True, f"there is no champion yet to compare {rule.metric} with"
-    if rule.metric not in champion_scores.columns:
+    if not _is_measured(champion_scores, rule.metric):
         return False, f"the champion was not measured on {rule.metric}, so nothing can be compared"
-    shared = candidate.index.intersection(champion_scores.index)
+    shared = scores.index.intersection(champion_scores.index)
     if shared.empty:
         return False, f"{rule.metric} was measured on another holdout than the champion's"
-    found = compare(candidate[shared], champion_scores[rule.metric][shared], rule.higher_is_better)
+    found = _compared(rule, scores.loc[shared], champion_scores.loc[shared], rule.metric)
     if not found.known:
         return False, f"{rule.metric} has no value on the examples shared with the champion"
     loss = f"a loss beyond the tolerated {significant(rule.value)}"
@@ -215,14 +214,32 @@ def _no_worse(
     return passed, f"{rule.metric} is {model} against the champion's {other}: {found}; {verdict}"
 
 
-def _column(scores: "pd.DataFrame", name: str) -> "pd.Series[float]":
-    measured = scores.select_dtypes(["number", "bool"])
-    if name not in measured.columns:
+def _compared(rule: Rule, scores: "pd.DataFrame", others: "pd.DataFrame", other: str) -> Comparison:
+    """The rule's metric of ``scores`` against ``other`` of ``others``, example by example."""
+    _require(scores, rule.metric)
+    _require(others, other)
+    if rule.metric in scores.columns and other in others.columns:
+        return compare(scores[rule.metric], others[other], rule.higher_is_better)
+    mine, theirs = find(rule.metric, scores.columns), find(other, others.columns)
+    if mine is None or theirs is None:
+        raise ConfigError(
+            f"a gate rule compares {rule.metric!r} with {other!r}: one is a mean, the other is not."
+        )
+    return compare_statistics(scores, others, mine, theirs, rule.higher_is_better)
+
+
+def _require(scores: "pd.DataFrame", name: str) -> None:
+    if not _is_measured(scores, name):
+        columns = scores.select_dtypes(["number", "bool"]).columns
         raise ConfigError(
             f"a gate rule compares {name!r} example by example, but it was not measured so.",
-            did_you_mean(name, map(str, measured.columns)),
+            did_you_mean(name, map(str, columns)),
         )
-    return measured[name]
+
+
+def _is_measured(scores: "pd.DataFrame", name: str) -> bool:
+    columns = scores.select_dtypes(["number", "bool"]).columns
+    return name in columns or find(name, columns) is not None
 
 
 def _between(interval: Interval | None) -> str:
