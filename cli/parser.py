@@ -5,9 +5,9 @@ from typing import NoReturn
 
 from lifecycle.errors import UsageError, did_you_mean
 
-PIPELINES = ("rag",)
-DEFAULT_USE_CASE = {"rag": "handbook"}
-OWN_DATA_USE_CASE = {"rag": "documents"}
+PIPELINES = ("rag", "classic")
+DEFAULT_USE_CASE = {"rag": "handbook", "classic": "movies"}
+OWN_DATA_USE_CASE = {"rag": "documents", "classic": "movies"}
 
 EPILOG = """\
 commands (each has its own --help):

@@ -11,7 +11,7 @@ from cli.parser import DEFAULT_USE_CASE, OWN_DATA_USE_CASE, PIPELINES
 from lifecycle import usecases
 from lifecycle.addresses import bundle_at
 from lifecycle.candidates import Judgement
-from lifecycle.config import load_config
+from lifecycle.config import load_config, read_yaml
 from lifecycle.errors import NotPromotedError, UsageError, did_you_mean
 from lifecycle.lineage import version_facts
 from lifecycle.registry import Version
@@ -24,7 +24,9 @@ def main(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     state = State.from_env()
     use_case = usecases.find(_use_case(options))
-    config = load_config(_tree(options), use_case.config_file(options.pipeline), options.set)
+    file = use_case.config_file(options.pipeline)
+    tree = import_module(f"{options.pipeline}.config").tree_of(read_yaml(file), str(file))
+    config: Any = load_config(tree, file, options.set)
     stack = load_stack(options.stack, state)
     name = model_name(options.name or use_case.name)
     stages = import_module(f"{options.pipeline}.stages.load")
@@ -60,10 +62,6 @@ def _use_case(options: argparse.Namespace) -> str:
         return str(options.name)
     fallback = OWN_DATA_USE_CASE if options.name else DEFAULT_USE_CASE
     return fallback[options.pipeline]
-
-
-def _tree(options: argparse.Namespace) -> Any:
-    return import_module(f"{options.pipeline}.config").CONFIG
 
 
 def _tell(tracker: Tracker, name: str, done: Any, seconds: float) -> None:

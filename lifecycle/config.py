@@ -125,7 +125,10 @@ def _explain(model: type[BaseModel], error: ValidationError, origin: str) -> tup
         return f"{origin}: unknown key {key!r}.", _nearest_key(model, key)
     if first["type"] == "missing":
         return f"{origin}: key {key!r} is missing.", ""
-    return f"{origin}: {key}={first['input']!r} does not fit: {first['msg']}.", ""
+    words = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if isinstance(first["input"], Mapping):  # a check of a whole block, which says what it is about
+        return f"{origin}: {f'{key}: ' if key else ''}{words}.", ""
+    return f"{origin}: {key}={first['input']!r} does not fit: {words}.", ""
 
 
 def _siblings(path: Path) -> str:

@@ -42,7 +42,7 @@ def log_version(
     )
     report = state.reports / manifest.name / f"{candidate.run}.html"
     write_text(report, render(_report(candidate, judgement)))
-    headline = method_module(manifest.kind, "report").HEADLINE
+    headline = method_module(manifest.kind, "report").headline(manifest)
     tags = version_tags(
         sealed,
         judgement,

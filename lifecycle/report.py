@@ -5,6 +5,7 @@ in light and dark and on a phone, and escapes whatever text it is given. ``lifec
 draws its plots.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from lifecycle.bootstrap import CONFIDENCE, RESAMPLES, Interval
+from lifecycle.bundle import Manifest
 from lifecycle.evaluation import Evaluation
 from lifecycle.gate import Decision
 from lifecycle.wording import MISSING, aligned
@@ -83,6 +85,25 @@ class Report:
     decision: Decision | None
     facts: Sequence[tuple[str, str]]
     sections: Sequence[Section] = field(default_factory=list)
+
+
+def run_facts(manifest: Manifest, evaluation: Evaluation, champion: int) -> list[tuple[str, str]]:
+    """What every report says first; ``champion``: the version compared with, 0 for none."""
+    code = manifest.code_version
+    commit = str(code.get("commit", ""))[:12] or "no commit"
+    dirty = " with uncommitted changes" if code.get("dirty") else ""
+    return [
+        ("Data version", manifest.data_version),
+        ("Code version", f"{commit}{dirty}"),
+        ("Bundle", manifest.bundle_id),
+        ("Compared with champion", f"version {champion}" if champion else "none yet"),
+        ("Holdout", evaluation.holdout),
+    ]
+
+
+def settings(title: str, tree: Mapping[str, object]) -> Section:
+    """A folded section that shows ``tree`` as JSON."""
+    return Section(title, code=json.dumps(tree, indent=2), folded=True)
 
 
 def render(report: Report) -> str:

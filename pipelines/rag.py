@@ -10,16 +10,16 @@ from lifecycle.usecases import UseCase
 from pipelines.runtime import Finished, finished, interruptions
 from rag.config import RagConfig
 from rag.stages.index import ANSWERS
-from steps import evaluate as evaluate_step
 from steps import gate as gate_step
-from steps import index as index_step
-from steps import load as load_step
-from steps import prepare as prepare_step
 from steps import register as register_step
 from steps import validate as validate_step
 from steps import version as version_step
 from steps.artifacts import clear_work
 from steps.policy import settings
+from steps.rag import evaluate as evaluate_step
+from steps.rag import index as index_step
+from steps.rag import load as load_step
+from steps.rag import prepare as prepare_step
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,22 @@ class Request:
 @pipeline(name="rag", execution_mode=ExecutionMode.FAIL_FAST)
 def rag(name: str, use_case: str, config: RagConfig, content: str, questions: str) -> None:
     """``content`` and ``questions`` are digests of the source's files and of the questions."""
-    loaded = load_step.load_documents.with_options(**settings("steps.load"))(config.source, content)
+    loaded = load_step.load_documents.with_options(**settings("steps.rag.load"))(
+        config.source, content
+    )
     data = validate_step.validate.with_options(
         **settings("steps.validate", f"usecases.{use_case}.schema")
     )(loaded, use_case, name, config.source.max_unreadable_share)
     version = version_step.version.with_options(**settings("steps.version"))(
         data, name, _context(config)
     )
-    chunks = prepare_step.prepare_chunks.with_options(**settings("steps.prepare"))(
+    chunks = prepare_step.prepare_chunks.with_options(**settings("steps.rag.prepare"))(
         data, config.chunking, config.embedding, config.resources
     )
-    bundle = index_step.index.with_options(**settings("steps.index", ANSWERS))(
+    bundle = index_step.index.with_options(**settings("steps.rag.index", ANSWERS))(
         chunks, data, version, name, use_case, config
     )
-    evaluation = evaluate_step.evaluate.with_options(**settings("steps.evaluate"))(
+    evaluation = evaluate_step.evaluate.with_options(**settings("steps.rag.evaluate"))(
         bundle,
         use_case,
         config.questions,

@@ -1,6 +1,7 @@
 """The configuration tree of the `rag` pipeline."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -153,4 +154,6 @@ class RagConfig(Frozen):
     resources: Resources = Resources()
 
 
-CONFIG = RagConfig
+def tree_of(raw: Mapping[str, Any], origin: str) -> type[RagConfig]:
+    """The tree for the YAML ``raw``: there is only one."""
+    return RagConfig

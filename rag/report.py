@@ -3,24 +3,37 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.bundle import Manifest
 from lifecycle.candidates import Judgement, load_evaluation
 from lifecycle.evaluation import Evaluation
 from lifecycle.figures import bar_figure, interval_figure
 from lifecycle.registration import Candidate
-from lifecycle.report import Report, Section, Table, by_prefix, by_segment, metric_table
+from lifecycle.report import (
+    Report,
+    Section,
+    Table,
+    by_prefix,
+    by_segment,
+    metric_table,
+    run_facts,
+    settings,
+)
 from rag.stages.files import SKIPPED, STALE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RETRIEVERS = ("lexical", "dense", "hybrid")
-# The metrics that stand beside a version where there is room for few.
-HEADLINE = ("hybrid.ndcg@10", "answer.span_f1")
 SYNTHETIC = (
     "\n\nThe questions are synthetic: sentences of the documents with a third of their words left "
     "out. They show whether the index finds again what is in it, not how people ask."
 )
 SEGMENT_METRICS = ("hybrid.ndcg@10", "hybrid.recall@5", "answer.span_f1")
+
+
+def headline(manifest: Manifest) -> tuple[str, ...]:
+    """The metrics that stand beside a version where there is room for few."""
+    return "hybrid.ndcg@10", "answer.span_f1"
 
 
 def make_report(candidate: Candidate, judgement: Judgement) -> Report:
@@ -31,7 +44,10 @@ def make_report(candidate: Candidate, judgement: Judgement) -> Report:
         title=f"{manifest.name}: retrieval and answers",
         subtitle=f"Pipeline run {candidate.run}",
         decision=judgement.decision,
-        facts=_facts(candidate, evaluation, judgement),
+        facts=[
+            *run_facts(manifest, evaluation, judgement.champion),
+            ("Chunks", f"{evaluation.facts.get('index.chunks', 0):,.0f}"),
+        ],
         sections=[
             _retrieval(evaluation, bool(evaluation.facts.get("questions.synthetic"))),
             _answers(evaluation, judgement),
@@ -40,28 +56,10 @@ def make_report(candidate: Candidate, judgement: Judgement) -> Report:
             _latency(evaluation),
             _worst(scores),
             *_left_out(candidate),
-            _code("Configuration", dict(candidate.params)),
-            _code("Libraries", dict(manifest.libraries)),
+            settings("Configuration", dict(candidate.params)),
+            settings("Libraries", dict(manifest.libraries)),
         ],
     )
-
-
-def _facts(
-    candidate: Candidate, evaluation: Evaluation, judgement: Judgement
-) -> list[tuple[str, str]]:
-    manifest = candidate.bundle.manifest
-    code = manifest.code_version
-    commit = str(code.get("commit", ""))[:12] or "no commit"
-    dirty = " with uncommitted changes" if code.get("dirty") else ""
-    champion = f"version {judgement.champion}" if judgement.champion else "none yet"
-    return [
-        ("Data version", manifest.data_version),
-        ("Code version", f"{commit}{dirty}"),
-        ("Bundle", manifest.bundle_id),
-        ("Chunks", f"{evaluation.facts.get('index.chunks', 0):,.0f}"),
-        ("Compared with champion", champion),
-        ("Holdout", evaluation.holdout),
-    ]
 
 
 def _retrieval(evaluation: Evaluation, synthetic: bool) -> Section:
@@ -166,7 +164,3 @@ def _left_out(candidate: Candidate) -> list[Section]:
     if not rows:
         return []
     return [Section("Left out", table=Table(["what", "which", "why"], rows))]
-
-
-def _code(title: str, tree: dict[str, Any]) -> Section:
-    return Section(title, code=json.dumps(tree, indent=2), folded=True)

@@ -5,14 +5,13 @@ of them (Krichene and Rendle, On sampled metrics for item recommendation, KDD 20
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classic.recommend.histories import Histories, Scores
 from classic.recommend.interactions import Interactions
-from classic.recommend.recommender import Recommender
 from classic.recommend.topk import top_k
 from lifecycle.errors import DataError
 
@@ -25,8 +24,19 @@ _PAIRS = 1 << 21
 Floats = NDArray[np.float64]
 
 
+class Ranked(Protocol):
+    """What is measured: a recommender about its own users, or about those of a holdout."""
+
+    item_ids: list[str]
+    histories: Histories
+
+    def scores(self, users: NDArray[Any], /) -> Scores: ...
+
+    def blocks(self, n: int) -> list[slice]: ...
+
+
 def evaluate(
-    recommender: Recommender,
+    recommender: Ranked,
     test: Interactions,
     segments: Mapping[str, Mapping[str, str]] | None = None,
 ) -> tuple["pd.DataFrame", dict[str, float]]:
@@ -35,8 +45,8 @@ def evaluate(
     ``test``: under the ids of training; what a user already had to do with in training is left out,
     and so are users of whom nothing is left. ``segments``: column (``region``) to value by user id.
     Columns: METRICS, and the segments ``activity`` (cold, low, middle, high: thirds of the users by
-    events in training) and the caller's. Facts: ``coverage@10``, the share of all items that stands
-    in some user's first ten, ``users.evaluated`` and ``users.left_out``.
+    events in training), ``known`` (warm, cold) and the caller's. Facts: ``coverage@10``, the share
+    of all items that stands in some user's first ten, ``users.evaluated`` and ``users.left_out``.
 
     Raises DataError where no user is left.
     """
@@ -50,6 +60,7 @@ def evaluate(
     ids = [test.user_ids[user] for user in users]
     scores = pd.DataFrame(rows, index=pd.Index(ids, name="user_id"))
     scores["activity"] = _activity(recommender.histories.lengths)[users]
+    scores["known"] = np.where(recommender.histories.lengths[users] > 0, "warm", "cold")
     for column, values in (segments or {}).items():
         scores[column] = [values.get(one, "unknown") for one in ids]
     facts = {"coverage@10": float(listed.mean()), "users.evaluated": float(len(users))}
@@ -94,7 +105,7 @@ def metrics_of(places: Floats, rows: NDArray[Any], n: int) -> dict[str, Floats]:
 
 
 def _measured(
-    recommender: Recommender, wanted: Histories, users: NDArray[np.int64]
+    recommender: Ranked, wanted: Histories, users: NDArray[np.int64]
 ) -> tuple[dict[str, Floats], NDArray[np.bool_]]:
     """Metrics of ``users`` by name, and which items were among anybody's first ten."""
     novelty = _novelty(recommender.histories, len(recommender.item_ids))

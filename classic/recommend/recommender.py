@@ -103,6 +103,10 @@ class Recommender:
         pairs = zip(items[0], scores[0], strict=True)
         return [(self.item_ids[item], float(score)) for item, score in pairs if item >= 0]
 
+    def scores_of(self, histories: Histories) -> Scores:
+        """(len(histories), items), float32, for histories of items under these numbers."""
+        return self._score(histories)
+
     def blocks(self, n: int) -> list[slice]:
         """``n`` users in parts whose scores fit the memory meant for them."""
         size = max(1, _BLOCK_SCORES // max(len(self.item_ids), 1))

@@ -1,0 +1,1 @@
+"""What the steps of a recommender do, folder to folder."""

@@ -1,0 +1,1 @@
+"""What the command line and the gate ask of this package, by the kind of problem."""

@@ -1,0 +1,1 @@
+"""Tables with one target: preparation, candidates, tuning, calibration, intervals, export."""

@@ -1,0 +1,80 @@
+"""The configuration tree of a tabular problem: ``usecases/<name>/classic.yaml``."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from classic.tabular.settings import Learning, Problem
+from lifecycle.config import Frozen
+from lifecycle.gate import Rule
+from lifecycle.resources import Resources
+
+
+class SourceConfig(Frozen):
+    """``files``: the CSV, TSV or Parquet file or folder ``path``; relative paths count from the
+    project's folder. ``code``: the use case's own ``source.py``, with ``options``."""
+
+    kind: Literal["files", "code"] = "files"
+    path: str = ""
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _path_where_needed(self) -> Self:
+        if (self.kind == "files") != bool(self.path):
+            raise ValueError("path names the data of kind files, and only of it")
+        if self.kind == "files" and self.options:
+            raise ValueError("options are for kind code")
+        return self
+
+
+class DataConfig(Frozen):
+    """``window``: ``2024-10`` for a month of the schema's time column, ``2024-10:2024-12`` for
+    months from and to, empty for all rows."""
+
+    window: str = Field("", pattern=r"^(\d{4}-\d\d(:\d{4}-\d\d)?)?$")
+    max_bad_share: float = Field(0.2, ge=0, le=1)
+
+
+class SplitConfig(Frozen):
+    """``time``: the latest ``test_share`` of the rows by the schema's time column is the holdout;
+    ``random``: rows drawn at random, the classes in their shares."""
+
+    by: Literal["random", "time"] = "random"
+    test_share: float = Field(0.2, gt=0, lt=1)
+    seed: int = 0
+
+
+class EvaluationConfig(Frozen):
+    """``statistics``: of ``lifecycle.statistics``, besides the problem's own; ``segments``: columns
+    by whose values metrics are told apart; ``explained``: rows that explanations are made from."""
+
+    statistics: list[str] = []
+    segments: list[str] = []
+    explained: int = Field(1_000, ge=0)
+
+
+class OnnxConfig(Frozen):
+    """``export``: put an ONNX model, which scores without any of this project, into the bundle."""
+
+    export: bool = True
+
+
+class GateConfig(Frozen):
+    rules: list[Rule] = []
+
+
+class TabularConfig(Frozen):
+    title: str = ""
+    problem: Problem
+    source: SourceConfig
+    data: DataConfig = DataConfig()
+    split: SplitConfig = SplitConfig()
+    learning: Learning = Learning()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    onnx: OnnxConfig = OnnxConfig()
+    gate: GateConfig = GateConfig()
+    resources: Resources = Resources()
+
+    @property
+    def gate_rules(self) -> list[Rule]:
+        return self.gate.rules

@@ -1,0 +1,77 @@
+"""load → … → register, for recommenders and for tabular problems.
+
+Recommenders: load → warehouse (validates and versions) → split → train → evaluate → gate →
+register. Tabular problems: load → validate → version → split → train → evaluate → gate → register.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from zenml import pipeline
+from zenml.enums import ExecutionMode
+
+from classic.recommend.config import RecommendationConfig
+from classic.recommend.stages.train import ANSWERS
+from classic.tabular.config import TabularConfig
+from lifecycle.usecases import UseCase
+from pipelines.runtime import Finished, finished, interruptions
+from steps import gate as gate_step
+from steps import register as register_step
+from steps.artifacts import clear_work
+from steps.policy import settings
+from steps.recommend import evaluate as evaluate_recommender
+from steps.recommend import load as load_films
+from steps.recommend import split as split_events
+from steps.recommend import train as train_recommender
+from steps.recommend import warehouse as warehouse_step
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run: the model's ``name``, its use case, configuration, and the digests of its
+    inputs (see ``classic.stages.load.inputs``)."""
+
+    name: str
+    use_case: UseCase
+    config: RecommendationConfig | TabularConfig
+    inputs: Mapping[str, str]
+    cache: bool = True
+
+
+@pipeline(name="classic-recommendation", execution_mode=ExecutionMode.FAIL_FAST)
+def recommendation(name: str, use_case: str, config: RecommendationConfig, content: str) -> None:
+    """``content`` is a digest of the source's files."""
+    files = load_films.load_films.with_options(**settings("steps.recommend.load"))(
+        config.source, content
+    )
+    version = warehouse_step.warehouse.with_options(**settings("steps.recommend.warehouse"))(
+        files, name, config.data
+    )
+    parts = split_events.split_events.with_options(**settings("steps.recommend.split"))(
+        version, config.split
+    )
+    bundle = train_recommender.train_recommender.with_options(
+        **settings("steps.recommend.train", ANSWERS)
+    )(parts, version, name, use_case, config.training)
+    evaluation = evaluate_recommender.evaluate_recommender.with_options(
+        **settings("steps.recommend.evaluate", ANSWERS)
+    )(bundle, parts, config.measuring)
+    rules = config.gate_rules
+    judgement = gate_step.gate(bundle, evaluation, name, rules)
+    register_step.register_bundle(
+        bundle, evaluation, judgement, rules, config.model_dump(mode="json")
+    )
+
+
+def run(request: Request) -> Finished:
+    """Run the pipeline for the request's problem on the active stack and wait for its end."""
+    chosen = recommendation
+    try:
+        named = chosen.with_options(
+            enable_cache=request.cache, run_name=f"{request.name}-{{date}}-{{time}}"
+        )
+        with interruptions():
+            done = named(request.name, request.use_case.name, request.config, **request.inputs)
+    finally:
+        clear_work()
+    return finished(done, "register_bundle")
