@@ -15,6 +15,11 @@ def headline(manifest: Manifest) -> tuple[str, ...]:
     return tabular.HEADLINES[manifest.settings["problem"]]
 
 
+def algorithm(manifest: Manifest) -> str:
+    """What kind of model it is, in a word."""
+    return str(manifest.settings["model"])
+
+
 def make_report(candidate: Candidate, judgement: Judgement) -> Report:
     """The report of one evaluated bundle and what the gate said of it."""
     if candidate.bundle.manifest.settings["problem"] == "recommendation":

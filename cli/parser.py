@@ -11,15 +11,17 @@ OWN_DATA_USE_CASE = {"rag": "documents", "classic": "movies"}
 
 EPILOG = """\
 commands (each has its own --help):
-  run.py --pipeline rag           run a pipeline: from data to a registered, gated model
+  run.py --pipeline NAME          run a pipeline: from data to a registered, gated model
   run.py ask QUESTION             a streamed answer with citations, from the champion
   run.py models [NAME]            registered models: champion, metrics, data version
+  run.py compare --use-case NAME  all runs of a use case, best first on each holdout
   run.py promote NAME --version N make a version the champion
   run.py rollback NAME            give the place back to the champion before
   run.py ui                       the MLflow UI on this project's store
 
 examples:
   python run.py --pipeline rag
+  python run.py --pipeline classic --set data.window=2024-10:2024-12 --set model=ease
   python run.py --pipeline rag --set retrieval.k=12 --set chunking.max_tokens=160
   python run.py --pipeline rag --name notes --set source.paths='["~/notes"]'
 """
@@ -86,6 +88,18 @@ def models_parser() -> Parser:
     )
     parser.add_argument(
         "--data-version", metavar="ID", help="the versions trained on this data version"
+    )
+    return _with_stack(parser)
+
+
+def compare_parser() -> Parser:
+    parser = _parser("run.py compare", "All runs of a use case side by side.")
+    parser.add_argument(
+        "--use-case", metavar="NAME", required=True, help="a folder under usecases/"
+    )
+    parser.add_argument("--name", metavar="NAME", help="only runs of this registered model")
+    parser.add_argument(
+        "--metric", metavar="NAME", action="append", default=[], help="show these metrics instead"
     )
     return _with_stack(parser)
 

@@ -42,13 +42,16 @@ def log_version(
     )
     report = state.reports / manifest.name / f"{candidate.run}.html"
     write_text(report, render(_report(candidate, judgement)))
-    headline = method_module(manifest.kind, "report").headline(manifest)
+    describing = method_module(manifest.kind, "report")
+    headline = describing.headline(manifest)
     tags = version_tags(
         sealed,
         judgement,
         {
             "report": str(report),
             "run": candidate.run,
+            "algorithm": describing.algorithm(manifest),
+            "holdout": evaluation.holdout,
             "headline": ",".join(metric_name(name) for name in headline),
         },
     )

@@ -36,6 +36,17 @@ class Run:
     files: Mapping[Path, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as MLflow keeps it; ``started_ms`` since 1970 UTC."""
+
+    id: str
+    name: str
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    started_ms: int
+
+
 class Tracker:
     """MLflow at ``uri``. ``artifacts`` is where a store without a server keeps its files."""
 
@@ -205,6 +216,31 @@ class Tracker:
 
         with mlflow_errors(), _quiet():
             return Path(mlflow.artifacts.download_artifacts(source))
+
+    def runs(self, experiment: str) -> list[RunRecord]:
+        """Every finished run of an experiment, the newest first; none for one that is unknown."""
+        from mlflow.entities import ViewType
+
+        found: list[RunRecord] = []
+        token: str | None = None
+        with mlflow_errors():
+            known = self._client.get_experiment_by_name(experiment)
+            while known is not None and token != "":
+                page = self._client.search_runs(
+                    [known.experiment_id], "", ViewType.ACTIVE_ONLY, page_token=token
+                )
+                found += [
+                    RunRecord(
+                        run.info.run_id,
+                        run.info.run_name or "",
+                        dict(run.data.tags),
+                        dict(run.data.metrics),
+                        int(run.info.start_time),
+                    )
+                    for run in page
+                ]
+                token = page.token or ""
+        return found
 
     def run_metrics(self, run_id: str) -> dict[str, float]:
         with mlflow_errors():

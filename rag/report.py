@@ -36,6 +36,12 @@ def headline(manifest: Manifest) -> tuple[str, ...]:
     return "hybrid.ndcg@10", "answer.span_f1"
 
 
+def algorithm(manifest: Manifest) -> str:
+    """Who embeds and who answers."""
+    chosen = manifest.settings
+    return f"{chosen['embedding']['model']}, {chosen['generation']['provider']}"
+
+
 def make_report(candidate: Candidate, judgement: Judgement) -> Report:
     """The report of one evaluated index and what the gate said of it."""
     evaluation, scores = load_evaluation(candidate.evaluated)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EVENTS, FILMS, USERS = "events.parquet", "films.parquet", "users.parquet"
+TABLES = "tables.json"
+"""What became of each table: rows used and set aside, and events by partition."""
 HELD = "held"
 
 
@@ -76,12 +78,13 @@ def write_events(events: "pa.Table", held: NDArray[np.bool_], out: Path) -> None
 
 
 def catalogue_of(films: "pd.DataFrame") -> Catalogue:
+    ids = films.index.astype(str).tolist()
     genres = films["genres"].fillna("").str.split("|")
-    years = films["year"].dropna().astype(int)
+    years = films["year"].astype("Float64").fillna(0).astype(int)
     return Catalogue(
-        films["title"].to_dict(),
-        {one: tuple(filter(None, names)) for one, names in genres.items()},
-        years.to_dict(),
+        dict(zip(ids, films["title"].tolist(), strict=True)),
+        {one: tuple(filter(None, names)) for one, names in zip(ids, genres, strict=True)},
+        {one: year for one, year in zip(ids, years, strict=True) if year},
     )
 
 

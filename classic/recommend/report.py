@@ -1,10 +1,12 @@
 """The report of a recommender: beside the rules, by segment, and what it shows to whom."""
 
+import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from classic.recommend.holdout import Holdout, read
+from classic.recommend.holdout import TABLES, Holdout, read
 from classic.recommend.predictor import RecommendPredictor
 from lifecycle.candidates import Judgement, load_evaluation
 from lifecycle.evaluation import Evaluation
@@ -41,6 +43,7 @@ def make_report(candidate: Candidate, judgement: Judgement) -> Report:
             *_segments(evaluation),
             _people(candidate, scores),
             _speed(evaluation),
+            _data(candidate),
             settings("Configuration", dict(candidate.params)),
             settings("Libraries", dict(manifest.libraries)),
         ],
@@ -115,6 +118,26 @@ def _person(holdout: Holdout, predictor: RecommendPredictor, user: str) -> list[
         for ids in (history[-_FILMS:], [holdout.test.item_ids[item] for item in after[:_FILMS]])
     )
     return [user, "; ".join(seen), "; ".join(shown), "; ".join(next_)]
+
+
+def _data(candidate: Candidate) -> Section:
+    """How much of each table was used, and why the rest was not."""
+    stored = json.loads((candidate.evaluated / TABLES).read_text("utf-8"))
+    rows = [
+        [one["table"], one["good"], one["bad"], "; ".join(one["failures"]), one["quarantine"]]
+        for one in stored["tables"]
+    ]
+    by_month: Counter[str] = Counter()
+    for key, count in stored["partitions"].items():
+        by_month[key.partition("/")[0]] += count
+    unknown = ", ".join(f"{name} ({n})" for name, n in stored["unknown_genres"].items())
+    return Section(
+        "Data",
+        f"Events from {min(by_month)} to {max(by_month)}, by month."
+        + (f" Genres taken for Other: {unknown}." if unknown else ""),
+        table=Table(["Table", "Rows used", "Set aside", "Why", "Where"], rows),
+        figure=bar_figure(dict(by_month), "Events by month"),
+    )
 
 
 def _speed(evaluation: Evaluation) -> Section:

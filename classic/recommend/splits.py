@@ -26,7 +26,8 @@ def latest(interactions: Interactions, share: float) -> NDArray[np.bool_]:
     if not len(interactions):
         raise DataError("there are no interactions to split.", "Widen the window of data.")
     at = min(int(len(interactions) * (1 - share)), len(interactions) - 1)
-    return interactions.times >= interactions.times[at]
+    held: NDArray[np.bool_] = interactions.times >= interactions.times[at]
+    return held
 
 
 def last_of_each(interactions: Interactions, n: int = 1) -> NDArray[np.bool_]:

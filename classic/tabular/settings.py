@@ -1,4 +1,5 @@
 from typing import Literal
+
 from lifecycle.config import Frozen
 
 Problem = Literal["binary", "multiclass", "regression"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from classic.recommend.config import Measuring
 from classic.recommend.evaluate import evaluate
-from classic.recommend.holdout import EVENTS, FILMS, USERS, Asked, Holdout, read
+from classic.recommend.holdout import EVENTS, FILMS, TABLES, USERS, Asked, Holdout, read
 from classic.recommend.recommender import Recommender
 from classic.recommend.settings import Settings
 from classic.recommend.stages.train import MODEL
@@ -34,7 +34,7 @@ _TIMED = 200
 def evaluate_bundle(bundle: Path, parts: Path, settings: Measuring, out: Path) -> str:
     """Measure the bundle on the holdout in ``parts``; scores, evaluation and what the holdout is
     go to ``out``. A sentence about it."""
-    for name in (EVENTS, FILMS, USERS):
+    for name in (EVENTS, FILMS, USERS, TABLES):
         link_or_copy(parts / name, out / name)
     write_text(out / ASKED, json.dumps(settings.segments))
     holdout, opened = read(out), bundles.open_bundle(bundle)
@@ -79,7 +79,7 @@ def _baselines(
     rules: Mapping[str, Settings], holdout: Holdout, scores: "pd.DataFrame"
 ) -> dict[str, "pd.Series[float]"]:
     """Column ``<rule>.<metric>`` for each rule, fitted on what the model was fitted on."""
-    found = {}
+    found: dict[str, pd.Series[float]] = {}
     for name, chosen in rules.items():
         rule = Recommender(chosen, chosen).fit(holdout.train, holdout.catalogue)
         theirs, _ = _scores(rule, holdout, [])

@@ -6,7 +6,7 @@ import numpy as np
 
 from classic.recommend import splits
 from classic.recommend.config import SplitConfig
-from classic.recommend.holdout import EVENTS, FILMS, USERS, write_events
+from classic.recommend.holdout import EVENTS, FILMS, TABLES, USERS, write_events
 from classic.recommend.warehouse import to_interactions
 from lifecycle.bundle import link_or_copy
 from lifecycle.errors import DataError
@@ -30,7 +30,7 @@ def split(data: Path, settings: SplitConfig, out: Path) -> str:
             "Widen the window of data, or split otherwise.",
         )
     write_events(table, held, out)
-    for name in (FILMS, USERS):
+    for name in (FILMS, USERS, TABLES):
         link_or_copy(data / name, out / name)
     asked = int(held.sum())
     return f"{len(held) - asked:,} events to learn from, {asked:,} held out (by {settings.by})"

@@ -7,15 +7,13 @@ from pathlib import Path
 
 from classic.recommend import warehouse
 from classic.recommend.events import TableReport
-from classic.recommend.holdout import EVENTS, FILMS, USERS
+from classic.recommend.holdout import EVENTS, FILMS, TABLES, USERS
 from classic.recommend.stages.load import tables
 from classic.recommend.warehouse import Warehouse, WarehouseConfig
 from lifecycle.atomic import write_text
 from lifecycle.data import DataStore
 from lifecycle.stages import VERSION
 from lifecycle.state import State
-
-TABLES = "tables.json"
 
 
 def build(loaded: Path, name: str, settings: WarehouseConfig, state: State, out: Path) -> str:
