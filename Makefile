@@ -12,7 +12,7 @@ UNFINISHED = $(VENV)/.unfinished
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
-.PHONY: help rag test lint format lock clean
+.PHONY: help rag classic test lint format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ help: ## this list
 
 rag: $(VENV)/.requirements.txt ## set up, then run the RAG pipeline on the handbook
 	$(BIN)/python run.py --pipeline rag $(ARGS)
+
+classic: $(VENV)/.requirements.txt ## set up, then run the classic pipeline on simulated films
+	$(BIN)/python run.py --pipeline classic $(ARGS)
 
 test: $(VENV)/.requirements-dev.txt ## set up, then run the test suite
 	$(BIN)/python -m pytest $(ARGS)

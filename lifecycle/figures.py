@@ -125,6 +125,33 @@ def histogram_figure(
     return _figure(draw, 250, label)
 
 
+def line_figure(
+    lines: Mapping[str, tuple[ArrayLike, ArrayLike]], label: str, axes: tuple[str, str]
+) -> str:
+    """A line through points for each name: their x and y, of equal length, in order of x.
+
+    ``axes``: what x and y are. A line called ``ideal`` is drawn thin and without points.
+    """
+
+    def draw(plot: "Axes", width: int) -> None:
+        for number, (name, (x, y)) in enumerate(lines.items()):
+            color, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
+            if name == "ideal":
+                plot.plot(x, y, color=MUTED, linewidth=1, linestyle="--", label=name)
+            else:
+                few = np.size(np.asarray(x)) <= 30
+                shape = marker if few else ""
+                plot.plot(x, y, color=color, linewidth=1.8, marker=shape, markersize=5, label=name)
+        plot.grid(axis="y", linewidth=0.8)
+        plot.set_xlabel(axes[0])
+        plot.set_ylabel(axes[1])
+        plot.locator_params(axis="y", nbins=5)
+        plot.tick_params(axis="y", labelcolor=MUTED)
+        _legend(plot, len(lines), width)
+
+    return _figure(draw, 280, label)
+
+
 def _dots(axes: "Axes", points: Sequence[tuple[float, Interval]], name: str, number: int) -> None:
     color, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
     for row, interval in points:

@@ -1,7 +1,7 @@
 """Progress of long work, for a person who watches a terminal: all of it on standard error."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,6 +36,18 @@ def working(what: str) -> Iterator[None]:
     if sys.stderr.isatty():
         print(f"  … {what}", end="\r", file=sys.stderr, flush=True)
     yield
+
+
+@contextmanager
+def status(what: str) -> Iterator[Callable[[str], None]]:
+    """A function that shows what is going on within ``what``, where standard error is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    from rich.markup import escape
+
+    with console().status(f"{what}") as shown:
+        yield lambda text: shown.update(f"{what}: {escape(text)}")
 
 
 def say_step(name: str, text: str, seconds: float) -> None:

@@ -13,10 +13,12 @@ from zenml.enums import ExecutionMode
 from classic.recommend.config import RecommendationConfig
 from classic.recommend.stages.train import ANSWERS
 from classic.tabular.config import TabularConfig
-from lifecycle.usecases import UseCase
+from lifecycle.usecases import SCHEMA_FILE, UseCase
 from pipelines.runtime import Finished, finished, interruptions
 from steps import gate as gate_step
 from steps import register as register_step
+from steps import validate as validate_step
+from steps import version as version_step
 from steps.artifacts import clear_work
 from steps.policy import settings
 from steps.recommend import evaluate as evaluate_recommender
@@ -24,6 +26,10 @@ from steps.recommend import load as load_films
 from steps.recommend import split as split_events
 from steps.recommend import train as train_recommender
 from steps.recommend import warehouse as warehouse_step
+from steps.tabular import evaluate as evaluate_model
+from steps.tabular import load as load_table
+from steps.tabular import split as split_table
+from steps.tabular import train as train_model
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,40 @@ def recommendation(name: str, use_case: str, config: RecommendationConfig, conte
     )
 
 
+@pipeline(name="classic-tabular", execution_mode=ExecutionMode.FAIL_FAST)
+def tabular(name: str, use_case: str, config: TabularConfig, content: str) -> None:
+    """``content`` is a digest of the source's files."""
+    own = f"usecases.{use_case}"
+    schema = [f"usecases/{use_case}/{SCHEMA_FILE}"]
+    table = load_table.load_table.with_options(**settings("steps.tabular.load", f"{own}.source"))(
+        config.source, use_case, content
+    )
+    valid = validate_step.validate.with_options(**settings("steps.validate", files=schema))(
+        table, use_case, name, config.data.max_bad_share
+    )
+    version = version_step.version.with_options(**settings("steps.version", files=schema))(
+        valid, name, {}, use_case, config.data.window
+    )
+    parts = split_table.split_table.with_options(**settings("steps.tabular.split", files=schema))(
+        version, use_case, config.problem, config.split
+    )
+    bundle, trials = train_model.train_model.with_options(
+        **settings("steps.tabular.train", ANSWERS, files=schema)
+    )(parts, version, config.training(name, use_case))
+    evaluation = evaluate_model.evaluate_model.with_options(
+        **settings("steps.tabular.evaluate", ANSWERS, files=schema)
+    )(bundle, parts, trials, use_case, config.evaluation)
+    rules = config.gate_rules
+    judgement = gate_step.gate(bundle, evaluation, name, rules)
+    register_step.register_bundle(
+        bundle, evaluation, judgement, rules, config.model_dump(mode="json")
+    )
+
+
 def run(request: Request) -> Finished:
     """Run the pipeline for the request's problem on the active stack and wait for its end."""
-    chosen = recommendation
+    films = isinstance(request.config, RecommendationConfig)
+    chosen = recommendation if films else tabular
     try:
         named = chosen.with_options(
             enable_cache=request.cache, run_name=f"{request.name}-{{date}}-{{time}}"

@@ -63,6 +63,17 @@ class GateConfig(Frozen):
     rules: list[Rule] = []
 
 
+class Training(Frozen):
+    """What a bundle depends on besides its rows."""
+
+    name: str
+    use_case: str
+    problem: Problem
+    learning: Learning
+    export: bool
+    resources: Resources
+
+
 class TabularConfig(Frozen):
     title: str = ""
     problem: Problem
@@ -74,6 +85,16 @@ class TabularConfig(Frozen):
     onnx: OnnxConfig = OnnxConfig()
     gate: GateConfig = GateConfig()
     resources: Resources = Resources()
+
+    def training(self, name: str, use_case: str) -> Training:
+        return Training(
+            name=name,
+            use_case=use_case,
+            problem=self.problem,
+            learning=self.learning,
+            export=self.onnx.export,
+            resources=self.resources,
+        )
 
     @property
     def gate_rules(self) -> list[Rule]:

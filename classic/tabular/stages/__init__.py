@@ -1,0 +1,1 @@
+"""What the steps of a tabular problem do, folder to folder."""
