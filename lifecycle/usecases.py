@@ -1,13 +1,13 @@
 """Use cases: folders under ``usecases/``, found by name."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from lifecycle.errors import UsageError, did_you_mean
+from lifecycle.errors import ConfigError, UsageError, did_you_mean
 from lifecycle.fingerprint import ROOT
 from lifecycle.tables import TableSchema, read_schema
 
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "usecases"
 TABLE_SCHEMA = "schema.yaml"
+
+
+class Source(Protocol):
+    """What a use case's ``source.py`` has: where its raw data comes from."""
+
+    def load(self, options: Mapping[str, Any], root: Path, out: Path) -> str:
+        """Write ``out/table.parquet``; a sentence about what it holds."""
+
+    def digest(self, options: Mapping[str, Any], root: Path) -> str:
+        """Of the files that it reads; empty where it simulates."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,15 @@ class UseCase:
             return self.table_schema().pandera()
         module = import_module(f"usecases.{self.name}.schema")
         return cast("Callable[[], DataFrameSchema]", module.schema)()
+
+    def source(self) -> Source:
+        """Its own ``source.py``. Raises ConfigError where it has none."""
+        if not (self.folder / "source.py").is_file():
+            raise ConfigError(
+                f"use case {self.name!r} has no source.py, and source.kind=code asks for it.",
+                "Name files instead: --set source.kind=files --set source.path=data.csv.",
+            )
+        return cast(Source, import_module(f"usecases.{self.name}.source"))
 
     def has_table(self) -> bool:
         """Whether ``schema.yaml`` says what the columns of its table are."""
