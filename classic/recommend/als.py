@@ -72,4 +72,5 @@ def _solve(fixed: Scores, seen: Scores, alpha: float) -> Scores:
 
 
 def _distinct(histories: Histories) -> list[NDArray[np.int32]]:
-    return [np.unique(one) for one in np.split(histories.items, histories.starts[1:-1])]
+    parts = np.split(histories.items, histories.starts[1:-1]) if len(histories) else []
+    return [np.unique(one) for one in parts]

@@ -105,13 +105,13 @@ class TwoStage(Frozen):
 
     kind: Literal["two_stage"] = "two_stage"
     members: tuple[Simple, ...] = Field(
-        default=(Markov(), Ease(), ItemKnn(), Als(), Popular()), min_length=1
+        default=(Markov(), Ease(), Als(), Popular()), min_length=1
     )
-    candidates: Count = 50
+    candidates: Count = 30
     negatives: Count = 50
     steps: Count = 5
     trees: Count = 100
-    leaves: Annotated[int, Field(ge=2)] = 15
+    leaves: Annotated[int, Field(ge=2, le=32)] = 8
     learning_rate: Positive = 0.05
     seed: int = 0
 

@@ -7,7 +7,7 @@ from classic.recommend.histories import Numbers, Scores
 from classic.recommend.kernels import ROWS, compiled
 
 NOBODY = -1
-_FEW = 32
+_FEW = 64
 """So many are cheaper to keep in order while reading than to select."""
 
 
