@@ -18,6 +18,7 @@ from classic.recommend.settings import (
     ByGenre,
     Ease,
     ItemKnn,
+    LowPass,
     Markov,
     Popular,
     TopRated,
@@ -31,7 +32,7 @@ ALS = Als(factors=4, regularisation=0.1, iterations=10)
 
 
 class TestEase(RecommenderContract):
-    settings = Ease(regularisation=5.0, dropout=0.2, user_power=0.1, popularity_power=0.1)
+    settings = Ease(regularisation=5.0, dropout=0.2, item_power=0.3, user_power=0.1, popularity_power=0.1)
 
 
 class TestCosineKnn(RecommenderContract):
@@ -48,6 +49,10 @@ class TestBm25Knn(RecommenderContract):
 
 class TestAls(RecommenderContract):
     settings = ALS
+
+
+class TestLowPass(RecommenderContract):
+    settings = LowPass(factors=2)
 
 
 class TestMarkov(RecommenderContract):

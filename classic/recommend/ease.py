@@ -2,7 +2,8 @@
 
 Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019 (arXiv:1905.03375):
 P = (XᵀX + λI)⁻¹, B = I − P / diag(P). Steck, Autoencoders that don't overfit towards the identity,
-NeurIPS 2020: training with dropout p adds p / (1 − p) · diag(XᵀX) to λI.
+NeurIPS 2020: training with dropout p adds p / (1 − p) · diag(XᵀX) to λI. λ by item, in proportion to
+a power of its events, is from Rendle et al., Revisiting the performance of iALS, RecSys 2022.
 """
 
 from pathlib import Path
@@ -34,10 +35,7 @@ class Ease:
     def fit(self, interactions: Interactions, catalogue: Catalogue) -> None:
         gram = _gram(interactions, self.settings.user_power)
         counts = gram.diagonal().copy()
-        dropout = self.settings.dropout
-        np.fill_diagonal(
-            gram, counts * (1 + dropout / (1 - dropout)) + self.settings.regularisation
-        )
+        np.fill_diagonal(gram, counts + self._penalties(counts))
         inverse = _invert(gram)
         inverse /= -inverse.diagonal().copy()
         np.fill_diagonal(inverse, 0)
@@ -53,6 +51,14 @@ class Ease:
         summed = np.empty((len(histories), len(self.weights)), dtype=np.float32)
         compiled().sums(matrix.indptr, matrix.indices, self.weights, summed)
         return summed
+
+    def _penalties(self, counts: Scores) -> Scores:
+        """What is added to the diagonal: of mean ``regularisation`` over the items that have events,
+        and the dropout's."""
+        chosen = self.settings
+        scale = np.maximum(counts, 1) ** chosen.item_power
+        scale /= scale[counts > 0].mean()
+        return chosen.regularisation * scale + chosen.dropout / (1 - chosen.dropout) * counts
 
     def save(self, folder: Path) -> None:
         write_arrays(folder, {"weights": self.weights})

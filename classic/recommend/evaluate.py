@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from classic.recommend.histories import Histories, Scores
 from classic.recommend.interactions import Interactions
+from classic.recommend.kernels import ROWS, compiled
 from classic.recommend.recommender import Recommender
 from classic.recommend.topk import top_k
 from lifecycle.errors import DataError
@@ -64,6 +65,9 @@ def ranks(scores: Scores, rows: NDArray[Any], items: NDArray[Any]) -> Floats:
     model gains nothing from the order of the items.
     """
     out = np.empty(len(rows))
+    if len(rows) >= ROWS:
+        compiled().places(scores, rows, items, out)
+        return out
     size = max(1, _PAIRS // max(scores.shape[1], 1))
     for start in range(0, len(rows), size):
         part = slice(start, start + size)

@@ -32,6 +32,7 @@ class Kernels(NamedTuple):
     best: Callable[..., None]
     union: Callable[..., int]
     trees: Callable[..., None]
+    places: Callable[..., None]
 
 
 @cache
@@ -43,7 +44,7 @@ def compiled() -> Kernels:
     plain = njit(nogil=True)
     register_jitable(_sink)  # for best
     fast = njit(nogil=True, fastmath={"reassoc", "nsz", "contract"})
-    return Kernels(fast(sums), fast(sparse_sums), plain(best), plain(union), plain(trees))
+    return Kernels(fast(sums), fast(sparse_sums), plain(best), plain(union), plain(trees), plain(places))
 
 
 def product(histories: "csr_array", weights: "csr_array") -> NDArray[np.float32]:
@@ -181,3 +182,17 @@ def trees(
             for one in range(size):
                 lowest = np.uint64(bits[one] & (~bits[one] + np.uint32(1)))
                 out[left + one] += leaves[tree, _PLACES[(lowest * _SPREAD & _WORD) >> _TOP]]
+
+
+def places(
+    scores: NDArray[np.float32], rows: NDArray[Any], items: NDArray[Any], out: NDArray[np.float64]
+) -> None:
+    """Into ``out`` (n,) the place of item ``items[i]`` in row ``rows[i]``, equals sharing theirs."""
+    for one in range(len(rows)):
+        row = scores[rows[one]]
+        own = row[items[one]]
+        better, equal = np.int32(0), np.int32(0)
+        for score in row:
+            better += np.int32(score > own)
+            equal += np.int32(score == own)
+        out[one] = better + (equal + 1) / 2

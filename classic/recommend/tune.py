@@ -16,7 +16,8 @@ from classic.recommend.settings import Settings, Simple
 Grid = Mapping[str, Sequence[Any]]
 GRIDS: Mapping[str, Grid] = {
     "ease": {
-        "regularisation": (50.0, 100.0, 200.0, 500.0, 1000.0),
+        "regularisation": (50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0),
+        "item_power": (0.0, 0.3, 0.5),
         "dropout": (0.0, 0.3, 0.5, 0.7),
         "user_power": (0.0, 0.25, 0.5, 0.75),
         "popularity_power": (0.0, 0.05, 0.1, 0.2),
@@ -30,6 +31,11 @@ GRIDS: Mapping[str, Grid] = {
         "regularisation": (1.0, 10.0, 30.0, 100.0),
         "factors": (32, 64, 128, 256),
         "alpha": (1.0, 2.0, 5.0, 10.0),
+    },
+    "low_pass": {
+        "factors": (20, 35, 50, 70, 100),
+        "user_power": (0.3, 0.4, 0.5),
+        "item_power": (0.4, 0.5, 0.6),
     },
     "markov": {
         "window": (5, 10, 20),
