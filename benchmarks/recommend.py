@@ -32,7 +32,16 @@ from benchmarks.recommend_peers import STARTS, opened
 from classic.recommend.evaluate import evaluate
 from classic.recommend.interactions import Interactions
 from classic.recommend.recommender import Recommender
-from classic.recommend.settings import Als, Ease, ItemKnn, LowPass, Markov, Popular, Settings, TwoStage
+from classic.recommend.settings import (
+    Als,
+    Ease,
+    ItemKnn,
+    LowPass,
+    Markov,
+    Popular,
+    Settings,
+    TwoStage,
+)
 from classic.recommend.splits import leave_last_out, random_share
 from classic.recommend.threads import cores, limited
 from classic.recommend.tune import GRIDS, tune, tune_blend

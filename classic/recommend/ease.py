@@ -2,8 +2,9 @@
 
 Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019 (arXiv:1905.03375):
 P = (XᵀX + λI)⁻¹, B = I − P / diag(P). Steck, Autoencoders that don't overfit towards the identity,
-NeurIPS 2020: training with dropout p adds p / (1 − p) · diag(XᵀX) to λI. λ by item, in proportion to
-a power of its events, is from Rendle et al., Revisiting the performance of iALS, RecSys 2022.
+NeurIPS 2020: training with dropout p adds p / (1 − p) · diag(XᵀX) to λI. λ in
+proportion to a power of an item's events is from Rendle et al., Revisiting the performance of iALS,
+RecSys 2022.
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from classic.recommend import settings
 from classic.recommend.arrays import read_array, write_arrays
-from classic.recommend.histories import Histories, Scores
+from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
 from classic.recommend.kernels import ROWS, compiled
 from classic.recommend.scorer import Catalogue
@@ -53,12 +54,16 @@ class Ease:
         return summed
 
     def _penalties(self, counts: Scores) -> Scores:
-        """What is added to the diagonal: of mean ``regularisation`` over the items that have events,
-        and the dropout's."""
+        """Added to the diagonal: the regularisation, which is the mean over the items that have
+        events, and the dropout's."""
         chosen = self.settings
         scale = np.maximum(counts, 1) ** chosen.item_power
         scale /= scale[counts > 0].mean()
         return chosen.regularisation * scale + chosen.dropout / (1 - chosen.dropout) * counts
+
+    def contributions(self, history: Histories, items: Numbers) -> Scores:
+        """(events, items): what each event of one history adds to each item's score."""
+        return self.weights[np.ix_(history.items, items)]
 
     def save(self, folder: Path) -> None:
         write_arrays(folder, {"weights": self.weights})

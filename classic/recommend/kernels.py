@@ -44,7 +44,9 @@ def compiled() -> Kernels:
     plain = njit(nogil=True)
     register_jitable(_sink)  # for best
     fast = njit(nogil=True, fastmath={"reassoc", "nsz", "contract"})
-    return Kernels(fast(sums), fast(sparse_sums), plain(best), plain(union), plain(trees), plain(places))
+    return Kernels(
+        fast(sums), fast(sparse_sums), plain(best), plain(union), plain(trees), plain(places)
+    )
 
 
 def product(histories: "csr_array", weights: "csr_array") -> NDArray[np.float32]:
@@ -187,7 +189,7 @@ def trees(
 def places(
     scores: NDArray[np.float32], rows: NDArray[Any], items: NDArray[Any], out: NDArray[np.float64]
 ) -> None:
-    """Into ``out`` (n,) the place of item ``items[i]`` in row ``rows[i]``, equals sharing theirs."""
+    """Into ``out`` (n,) the place of item ``items[i]`` in row ``rows[i]``; equals share theirs."""
     for one in range(len(rows)):
         row = scores[rows[one]]
         own = row[items[one]]

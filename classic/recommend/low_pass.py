@@ -1,8 +1,9 @@
 """A low-pass filter: of the histories only what a few smooth patterns of taste explain is kept.
 
 Shen et al., How powerful is graph convolution for recommendation?, CIKM 2021 (arXiv:2108.07567):
-with R the users by items, divided by powers of the users' and the items' number of events, and V the
-first right singular vectors of R, a history h is scored with h D⁻ᵇ V Vᵀ Dᵇ (D: events of the items).
+with R the users by items, divided by powers of the users' and the items' number of events, and V
+the first right singular vectors of R, a history h is scored with h D⁻ᵇ V Vᵀ Dᵇ (D: the items'
+number of events).
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from classic.recommend import settings
 from classic.recommend.arrays import read_array, write_arrays
-from classic.recommend.histories import Histories, Scores
+from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
 from classic.recommend.scorer import Catalogue
 
@@ -42,6 +43,10 @@ class LowPass:
     def scores(self, histories: Histories) -> Scores:
         smooth: Scores = (histories.matrix(len(self.into)) @ self.into) @ self.back
         return smooth
+
+    def contributions(self, history: Histories, items: Numbers) -> Scores:
+        """(events, items): what each event of one history adds to each item's score."""
+        return self.into[history.items] @ self.back[:, items]
 
     def save(self, folder: Path) -> None:
         write_arrays(folder, {"into": self.into, "back": self.back})

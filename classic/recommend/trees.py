@@ -1,8 +1,9 @@
 """Boosted trees that were fitted by LightGBM, evaluated here: many times as fast for a batch.
 
-A tree of at most 32 leaves is a word of bits, one for each leaf from left to right. Every node whose
-test fails clears the bits of the leaves on its left; the lowest bit that stays is the leaf. So nodes
-can be taken in any order and candidates side by side (Lucchese et al., QuickScorer, SIGIR 2015).
+A tree of at most 32 leaves is a word of bits, one for each leaf from left to right. Every node
+whose test fails clears the bits of the leaves on its left; the lowest bit that stays is the leaf.
+So nodes can be taken in any order, and candidates side by side (Lucchese et al., QuickScorer,
+SIGIR 2015).
 """
 
 from collections.abc import Sequence
@@ -45,7 +46,9 @@ class Trees:
         try:
             return cls(path.read_text("utf-8"))
         except (OSError, ValueError, KeyError, IndexError) as error:
-            raise BundleError(f"{path} holds no trees: {error}.", "Train the model again.") from error
+            raise BundleError(
+                f"{path} holds no trees: {error}.", "Train the model again."
+            ) from error
 
     def predict(self, features: Scores) -> Scores:
         """(n,) of ``features`` (n, features), float32; as LightGBM's up to rounding."""
@@ -81,9 +84,7 @@ def _parsed(text: str) -> tuple[list[tuple[int, float, int]], list[float]]:
         return [(0, np.inf, 0)], values
     features = [int(one) for one in fields["split_feature"].split()]
     thresholds = [_below(float(one)) for one in fields["threshold"].split()]
-    children = [
-        [int(one) for one in fields[f"{side}_child"].split()] for side in ("left", "right")
-    ]
+    children = [[int(one) for one in fields[f"{side}_child"].split()] for side in ("left", "right")]
     order = _order(*children)
     masks = [_bits(children, order, children[0][node]) for node in range(len(features))]
     places = sorted(order, key=lambda leaf: order[leaf])

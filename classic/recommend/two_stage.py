@@ -16,6 +16,7 @@ from classic.recommend.blend import load_members, save_members, standardised
 from classic.recommend.features import Features, stage_features, united
 from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
+from classic.recommend.reasons import contributed
 from classic.recommend.scorer import Catalogue, Scorer
 from classic.recommend.splits import leave_last_out
 from classic.recommend.threads import cores, limited
@@ -53,6 +54,10 @@ class TwoStage:
         if self.trees is not None and len(features):
             out[picked] = self.trees.predict(features)
         return out
+
+    def contributions(self, history: Histories, items: Numbers) -> Scores:
+        """(events, items): the members', each divided by its largest and added up."""
+        return contributed(self.members, [1.0] * len(self.members), history, items)
 
     def save(self, folder: Path) -> None:
         save_members(self.members, folder)
