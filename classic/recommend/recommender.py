@@ -119,6 +119,11 @@ class Recommender:
         pairs = zip(items[0], scores[0], strict=True)
         return [(self.item_ids[item], float(score)) for item, score in pairs if item >= 0]
 
+    def history_of(self, user: int) -> list[str]:
+        """The items that a user of training had to do with, the oldest first."""
+        items = self.histories.take(np.array([user])).items
+        return [self.item_ids[item] for item in items]
+
     def scores_of(self, histories: Histories) -> Scores:
         """(len(histories), items), float32, for histories of items under these numbers."""
         return self._score(histories)
