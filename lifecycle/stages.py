@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 TABLE = "table.parquet"
 VERSION = "version.json"
+BROKEN_LINES = "broken_lines.parquet"  # file, line, problem: what a text file had instead of rows
 
 
 @dataclass(frozen=True)

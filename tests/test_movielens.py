@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from classic.recommend.delimited import read
+from lifecycle.delimited import read
 from classic.recommend.films import EVENTS, FILMS, USERS, FilmTables
 from classic.recommend.movielens import read_folder
 from classic.recommend.warehouse import WarehouseConfig, build, to_interactions
