@@ -19,8 +19,8 @@ typical · exp(sigma · Φ⁻¹(q)). What changes at known times:
 
 - ``roadworks_day``: from it on the slope is ``roadworks_slope`` instead of ``traffic_slope``; the
   same traffic takes longer.
-- ``rainy_day``: from it on the share of rainy days is ``rainy_share`` instead of ``dry_share``; what
-  rain does stays as it was.
+- ``rainy_day``: from it on the share of rainy days is ``rainy_share`` instead of ``dry_share``;
+  what rain does stays as it was.
 
 ``recent_pace`` is the mean, over the deliveries that ended within the 24 hours before the order, of
 their minutes against stated minutes + 3 · distance; missing where none ended.
@@ -47,9 +47,7 @@ STATED = {"snack": 8.0, "drinks": 4.0, "meal": 15.0, "buffet": 20.0}  # minutes
 SPEED = {"bicycle": 15.0, "scooter": 24.0, "motorcycle": 27.0}  # km/h
 _VEHICLES = (0.2, 0.45, 0.35)
 _HOURS = np.array([1, 0, 0, 0, 0, 0, 0, 2, 4, 3, 3, 7, 12, 10, 5, 3, 4, 7, 12, 14, 11, 7, 4, 2])
-_TRAFFIC = np.array(
-    [0, 0, 0, 0, 0, 1, 3, 7, 9, 7, 5, 5, 6, 6, 5, 6, 8, 10, 9, 7, 4, 3, 2, 1]
-) / 10
+_TRAFFIC = np.array([0, 0, 0, 0, 0, 1, 3, 7, 9, 7, 5, 5, 6, 6, 5, 6, 8, 10, 9, 7, 4, 3, 2, 1]) / 10
 _HEAVY_RAIN = 5.0  # mm an hour
 
 
@@ -98,7 +96,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Simulation:
-    """``table``: the columns of ``schema.yaml``, in order of time; row j of ``truth`` is its row j."""
+    """``table``: the columns of ``schema.yaml``, in order of time; ``truth`` has its rows."""
 
     table: "pa.Table"
     truth: Truth
@@ -112,13 +110,17 @@ def simulate(config: SimulationConfig) -> Simulation:
     random = np.random.default_rng(config.seed)
     orders = _orders(config, random)
     truth = _truth(config, orders, random)
-    minutes = np.round(truth.typical * np.exp(truth.sigma * random.standard_normal(config.orders)), 1)
+    minutes = np.round(
+        truth.typical * np.exp(truth.sigma * random.standard_normal(config.orders)), 1
+    )
     second = orders.pop("second")
     columns = {
         "order_id": [f"O{number:07}" for number in range(config.orders)],
         "time": pa.array((second + start) * 1_000_000, pa.timestamp("us", "UTC")),
         **orders,
-        "restaurant_id": _words([f"R{n:03}" for n in range(config.restaurants)], orders["restaurant_id"]),
+        "restaurant_id": _words(
+            [f"R{n:03}" for n in range(config.restaurants)], orders["restaurant_id"]
+        ),
         "order_type": _words(list(STATED), orders["order_type"]),
         "vehicle": _words(list(SPEED), orders["vehicle"]),
         "rain_mm": pa.array(orders["rain_mm"], mask=random.random(config.orders) < config.rain_gap),
@@ -175,15 +177,15 @@ def _orders(config: SimulationConfig, random: np.random.Generator) -> dict[str, 
 
 def _rain(config: SimulationConfig, day: Ints, random: np.random.Generator) -> Floats:
     """Rain of each order in mm an hour: on some days, and then in two of three hours."""
-    share = np.where(np.arange(config.days) < config.rainy_day, config.dry_share, config.rainy_share)
+    share = np.where(
+        np.arange(config.days) < config.rainy_day, config.dry_share, config.rainy_share
+    )
     wet = random.random(config.days) < share
     falls = wet[day] & (random.random(len(day)) < 2 / 3)
     return np.asarray(np.round(falls * random.gamma(1.5, 1.5, len(day)), 1))
 
 
-def _truth(
-    config: SimulationConfig, orders: dict[str, Any], random: np.random.Generator
-) -> Truth:
+def _truth(config: SimulationConfig, orders: dict[str, Any], random: np.random.Generator) -> Truth:
     kitchen = random.lognormal(0, config.kitchen_sigma, config.restaurants)[orders["restaurant_id"]]
     rain = np.minimum(orders["rain_mm"] / _HEAVY_RAIN, 1)
     works = orders["second"] >= config.roadworks_day * DAY

@@ -18,7 +18,8 @@ def load(options: Mapping[str, Any], root: Path, out: Path) -> str:
 
     table = simulate(build(SimulationConfig, options, ORIGIN)).table
     pq.write_table(table, out / TABLE, compression="zstd")
-    return f"{table.num_rows:,} deliveries of {pc.mean(table['minutes']).as_py():.1f} minutes on average"
+    mean = pc.mean(table["minutes"]).as_py()
+    return f"{table.num_rows:,} deliveries, {mean:.1f} minutes on average"
 
 
 def digest(options: Mapping[str, Any], root: Path) -> str:

@@ -43,8 +43,8 @@ def payments_table(
 ) -> "pa.Table":
     import pyarrow as pa
 
-    delay = config.label_days * random.lognormal(0, config.label_sigma, len(payments.time))
-    delay = (np.minimum(delay, config.label_limit_days) * DAY).astype(np.int64)
+    days = config.label_days * random.lognormal(0, config.label_sigma, len(payments.time))
+    delay = (np.minimum(days, config.label_limit_days) * DAY).astype(np.int64)
     return pa.table(
         {
             "payment_id": _names("P", np.arange(len(payments.time))),

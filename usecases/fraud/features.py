@@ -26,8 +26,8 @@ _JOINED = """
     CREATE TEMP TABLE joined AS
     WITH paid AS (
         SELECT * REPLACE (
-            TRY_CAST(time AS TIMESTAMPTZ) AS time, TRY_CAST(label_time AS TIMESTAMPTZ) AS label_time,
-            TRY_CAST(amount AS DOUBLE) AS amount, TRY_CAST(fraud AS BIGINT) AS fraud)
+            TRY_CAST(time AS TIMESTAMPTZ) AS time, TRY_CAST(amount AS DOUBLE) AS amount,
+            TRY_CAST(fraud AS BIGINT) AS fraud, TRY_CAST(label_time AS TIMESTAMPTZ) AS label_time)
         FROM payments
     ),
     account AS (SELECT DISTINCT ON (account_id) account_id, home_region,

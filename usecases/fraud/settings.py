@@ -21,7 +21,6 @@ CATEGORIES = {
     "jewellery": (0.015, 6.0),
     "transfers": (0.015, 5.0),
 }
-Share = Field(ge=0, le=1)
 
 
 class Pattern(Frozen):
@@ -48,7 +47,7 @@ class Pattern(Frozen):
     categories: tuple[str, ...] = ()
     night: bool = False
     tail: bool = False
-    abroad: float = Share
+    abroad: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _known(self) -> Self:

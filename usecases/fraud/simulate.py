@@ -16,7 +16,8 @@ The model, for account a, merchant m of category c and region r, and time t in s
   at a time drawn uniformly, by a pattern drawn by weight from those with ``from_day`` ≤ that day.
   So a pattern's first day is a change of what fraud looks like. A burst is Poisson(tests) payments
   of ``test_amount``·exp(0.4·z) in the first tenth of its hours and 1 + Poisson(payments − 1) others
-  anywhere in it, with log(amount) = l_a + log(factor of c) + amount + amount_sigma·z of the pattern.
+  anywhere in it, with log(amount) = l_a + log(factor of c) + amount + amount_sigma·z, the last two
+  of the pattern.
 - A label arrives after label_days·exp(label_sigma·z) days, at most ``label_limit_days``: of a fraud
   as a chargeback, of another payment as a statement that its owner lets pass.
 

@@ -18,7 +18,7 @@ ORIGIN = "source.options of fraud"
 TABLES = ("accounts", "merchants", "payments")
 READERS = {
     ".parquet": "read_parquet(?)",
-    ".csv": "read_csv(?, header = true, all_varchar = true)",
+    ".csv": "read_csv(?, header = true, all_varchar = true, null_padding = true)",
 }
 
 
@@ -47,16 +47,22 @@ def load(options: Mapping[str, Any], root: Path, out: Path) -> str:
                 _simulate(connection, chosen)
             table = features.build(connection)
         except duckdb.Error as error:
-            raise SourceError(f"the payments cannot be read: {error}") from error
+            # What follows the first line quotes the data.
+            reason = str(error).splitlines()[0]
+            raise SourceError(f"the payments cannot be read: {reason}") from error
     pq.write_table(table, out / TABLE, compression="zstd")
     share = pc.mean(table["fraud"]).as_py() or 0.0
     return f"{table.num_rows:,} payments, {share:.2%} fraud"
 
 
 def digest(options: Mapping[str, Any], root: Path) -> str:
-    """Of the files in ``path``; empty for the simulation."""
-    path = build(Options, options, ORIGIN).path
-    return files_digest(read_files([path], root, frozenset(READERS))) if path else ""
+    """Of the files in ``path``; empty for the simulation. Raises as ``load`` does."""
+    chosen = build(Options, options, ORIGIN)
+    if not chosen.path:
+        return ""
+    folder = root / Path(chosen.path).expanduser()
+    files = [str(_file(folder, name)) for name in TABLES]
+    return files_digest(read_files(files, root, frozenset(READERS)))
 
 
 def _simulate(connection: "duckdb.DuckDBPyConnection", chosen: Options) -> None:
@@ -69,12 +75,16 @@ def _simulate(connection: "duckdb.DuckDBPyConnection", chosen: Options) -> None:
 
 def _read(connection: "duckdb.DuckDBPyConnection", folder: Path) -> None:
     for name in TABLES:
-        files = [folder / f"{name}{suffix}" for suffix in READERS]
-        file = next((file for file in files if file.is_file()), None)
-        if file is None:
-            raise SourceError(
-                f"{folder} holds no {name}.parquet and no {name}.csv.",
-                "Give a folder with accounts, merchants and payments, or leave path out.",
-            )
+        file = _file(folder, name)
         table = f"CREATE TABLE {name} AS SELECT * FROM {READERS[file.suffix]}"
         connection.execute(table, [str(file)])
+
+
+def _file(folder: Path, name: str) -> Path:
+    for suffix in READERS:
+        if (folder / f"{name}{suffix}").is_file():
+            return folder / f"{name}{suffix}"
+    raise SourceError(
+        f"{folder} holds no {name}.parquet and no {name}.csv.",
+        "Give a folder with accounts, merchants and payments, or leave path out.",
+    )

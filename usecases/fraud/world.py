@@ -93,7 +93,7 @@ def make_merchants(config: SimulationConfig, random: np.random.Generator) -> Mer
     mixed = random.permutation(config.merchants)
     mixed = mixed[np.argsort(group[mixed], kind="stable")]
     rank = mixed - np.searchsorted(group, group) + 1.0
-    return Merchants(group, rank**-config.tail)
+    return Merchants(group, np.power(rank, -config.tail, dtype=np.float64))
 
 
 def owners_payments(
@@ -146,7 +146,7 @@ def amounts(
 ) -> Floats:
     """Around the account's level for the category, unrounded."""
     noise = sigma * random.standard_normal(len(account))
-    return np.exp(accounts.level[account] + np.log(FACTORS[category]) + noise)
+    return np.asarray(np.exp(accounts.level[account] + noise) * FACTORS[category])
 
 
 def _devices(
