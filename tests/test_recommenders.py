@@ -29,6 +29,7 @@ from classic.recommend.settings import (
 from classic.recommend.topk import top_k
 from lifecycle.errors import BundleError, ConfigError, InputError
 from tests.recommender_contract import (
+    COLD,
     ITEMS,
     NEW,
     USERS,
@@ -208,6 +209,22 @@ def test_new_items_get_the_places_meant_for_them(tmp_path: Path) -> None:
         assert (np.diff(values) <= 0).all()
         names = [{one.item_ids[item] for item in row} for row in items[:, 3:]]
         assert all(("new odd" if user % 2 else "new even") in names[user] for user in users)
+
+
+def test_lists_that_were_kept_are_those_made_anew(tmp_path: Path) -> None:
+    users = [COLD, *range(USERS)]
+    for places in (0, 1):
+        recommender = with_new_items(places)
+        expected = [recommender.recommend(users, k) for k in (2, 4, 6)]
+        recommender.keep_lists(4).save(tmp_path / f"model {places}")
+        for one in (recommender, Recommender.load(tmp_path / f"model {places}")):
+            assert one.lists is not None
+            for k, (items, scores) in zip((2, 4, 6), expected, strict=True):
+                found = one.recommend(users, k)
+                np.testing.assert_allclose(found[1], scores, rtol=1e-5)
+                assert (one.known[found[0]] == recommender.known[items]).all()
+            seen = one.recommend([0], 3, exclude_seen=False)[0]
+            assert set(seen[0]) & set(one.histories.take(np.array([0])).items)
 
 
 def test_a_new_item_in_a_history_is_neither_asked_nor_shown() -> None:
