@@ -233,7 +233,9 @@ def _failures(
         here = rows[(rows >= first) & (rows < first + len(frame))] - first
         values = frame[name].iloc[here].map(lambda v, n=name: HIDDEN if n in hidden else shown(v))
         lines.append(
-            pd.DataFrame({"row": here, "column": name, "problem": DUPLICATE, "value": values.to_numpy()})
+            pd.DataFrame(
+                {"row": here, "column": name, "problem": DUPLICATE, "value": values.to_numpy()}
+            )
         )
     return pd.concat(lines, ignore_index=True)
 
