@@ -13,6 +13,7 @@ COMMANDS: dict[str, Callable[[], parser.Parser]] = {
     "ask": parser.ask_parser,
     "compare": parser.compare_parser,
     "models": parser.models_parser,
+    "new": parser.new_parser,
     "promote": parser.promote_parser,
     "rollback": parser.rollback_parser,
     "ui": parser.ui_parser,

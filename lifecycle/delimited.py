@@ -69,7 +69,7 @@ def header(path: Path, separator: str = ",", encoding: str = "") -> list[str]:
 
 
 def first_lines(path: Path, count: int, encoding: str = "") -> list[str]:
-    """The first lines of a text file. Raises SourceError where there is no file or nothing in it."""
+    """The first lines of a text file. Raises SourceError where there is nothing to read."""
     _require_file(path)
     with path.open("rb") as file:
         block = file.read(_BLOCK)

@@ -1,7 +1,7 @@
 """Files of a user's own, CSV, TSV or Parquet, as the one table of a problem.
 
-DuckDB reads and writes in pieces, so that a file may be larger than memory. Text stays text, without
-the blanks around it; words for what is missing become nulls. The schema reads the types later.
+DuckDB reads and writes in pieces, so that a file may be larger than memory. Text stays text,
+without the blanks around it; words for what is missing become nulls. The schema reads the types.
 """
 
 import hashlib
@@ -63,15 +63,12 @@ def load_files(config: FilesConfig, root: Path, out: Path) -> str:
     import duckdb
 
     paths = files(config, root)
-    select = select_files(paths, config)
     try:
         with duckdb.connect() as connection:
             _limit(connection, config, out / ".spill")
-            columns = connection.execute(f"DESCRIBE {select}").fetchall()
-            chosen = ", ".join(_column(name, kind, config.missing) for name, kind, *_ in columns)
-            target = literal(str(out / TABLE))
+            select, columns = select_clean(connection, paths, config)
             done = connection.execute(
-                f"COPY (SELECT {chosen} FROM ({select})) TO {target} (COMPRESSION zstd)"
+                f"COPY ({select}) TO {literal(str(out / TABLE))} (COMPRESSION zstd)"
             ).fetchone()
             broken = _write_broken(connection, out)
     except duckdb.Error as error:
@@ -115,7 +112,18 @@ def files(config: FilesConfig, root: Path) -> list[Path]:
     return found
 
 
-def select_files(paths: Sequence[Path], config: FilesConfig) -> str:
+def select_clean(
+    connection: "duckdb.DuckDBPyConnection", paths: Sequence[Path], config: FilesConfig
+) -> tuple[str, dict[str, str]]:
+    """A SELECT as ``_select_files``, with text trimmed and nulls, and DuckDB's type by column."""
+    select = _select_files(paths, config)
+    described = connection.execute(f"DESCRIBE {select}").fetchall()
+    columns = {name: kind for name, kind, *_ in described}
+    chosen = ", ".join(_column(name, kind, config.missing) for name, kind in columns.items())
+    return f"SELECT {chosen} FROM ({select})", columns
+
+
+def _select_files(paths: Sequence[Path], config: FilesConfig) -> str:
     """A SELECT of all rows for DuckDB, in the order of the files and their lines.
 
     Raises DataError where a file holds no table, or other columns than the first.

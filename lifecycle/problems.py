@@ -8,10 +8,11 @@ if TYPE_CHECKING:
     import pandera.pandas as pa
 
 HIDDEN = "(hidden)"
+DUPLICATE = "is a duplicate"
 _VALUE_WIDTH = 60
 
 # What pandera calls its own checks, in words.
-_CHECK_WORDS = {"not_nullable": "is missing", "field_uniqueness": "is a duplicate"}
+_CHECK_WORDS = {"not_nullable": "is missing", "field_uniqueness": DUPLICATE}
 _DTYPE_CHECK = re.compile(r"(?:coerce_)?dtype\('(.*)'\)")
 _NAMED_CHECK = re.compile(r"\w+\(.*\)", re.DOTALL)
 _KINDS = {

@@ -10,6 +10,7 @@ from lifecycle.atomic import write_text
 from lifecycle.bundle import link_or_copy
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pandera.pandas import DataFrameSchema
 
 TABLE = "table.parquet"
@@ -25,13 +26,54 @@ class ValidationSummary:
 
 
 def validate_table(
-    source: Path, schema: "DataFrameSchema", quarantine: Path, max_bad_share: float, out: Path
+    source: Path,
+    schema: "DataFrameSchema",
+    quarantine: Path,
+    max_bad_share: float,
+    out: Path,
+    types: "pa.Schema | None" = None,
 ) -> ValidationSummary:
     """Copy the good rows of ``source/table.parquet`` to ``out``; bad ones go to ``quarantine``.
 
-    Other files in ``source`` are handed on.
+    With ``types`` (of ``TableSchema.arrow``) some rows are read at a time, and what is written has
+    these columns and types. Other files in ``source`` are handed on.
     Raises InvalidDataError where more than ``max_bad_share`` of the rows are bad.
     """
+    if types is None:
+        done = _validate_whole(source, schema, quarantine, max_bad_share, out)
+    else:
+        done = _validate_batches(source, (schema, types), quarantine, max_bad_share, out)
+    for path in source.iterdir():
+        if path.name not in (TABLE, BROKEN_LINES):
+            link_or_copy(path, out / path.name)
+    return done
+
+
+def version_table(
+    source: Path, store: Path, dataset: str, context: Mapping[str, str], out: Path, time: str = ""
+) -> str:
+    """Store ``source/table.parquet`` as a version of ``dataset``; its id, also in ``out``.
+
+    With ``time`` (a column of times) the partitions are months, such as ``2024-10``.
+    """
+    import pyarrow.parquet as pq
+
+    from lifecycle.data import DataStore
+    from lifecycle.months import Months
+
+    if time:
+        with Months(source / TABLE, time, store / ".spill") as tables:
+            version = DataStore(store).write(dataset, tables, context)
+    else:
+        table = pq.read_table(source / TABLE)
+        version = DataStore(store).write(dataset, {"all": table}, context)
+    write_text(out / VERSION, json.dumps({"dataset": dataset, "id": version.id}))
+    return version.id
+
+
+def _validate_whole(
+    source: Path, schema: "DataFrameSchema", quarantine: Path, max_bad_share: float, out: Path
+) -> ValidationSummary:
     import pyarrow.parquet as pq
 
     from lifecycle.validation import validate
@@ -41,22 +83,29 @@ def validate_table(
     frame = table.select(checked).to_pandas()
     result = validate(frame, schema, quarantine, max_bad_share)
     pq.write_table(table.take(result.good.index.to_numpy()), out / TABLE, compression="zstd")
-    for path in source.iterdir():
-        if path.name != TABLE:
-            link_or_copy(path, out / path.name)
     where = str(result.quarantine_file) if result.quarantine_file else ""
     return ValidationSummary(len(result.good), len(result.bad), where)
 
 
-def version_table(
-    source: Path, store: Path, dataset: str, context: Mapping[str, str], out: Path
-) -> str:
-    """Store ``source/table.parquet`` as a version of ``dataset``; its id, also in ``out``."""
-    import pyarrow.parquet as pq
+def _validate_batches(
+    source: Path,
+    schemas: tuple["DataFrameSchema", "pa.Schema"],
+    quarantine: Path,
+    max_bad_share: float,
+    out: Path,
+) -> ValidationSummary:
+    import pandas as pd
 
-    from lifecycle.data import DataStore
+    from lifecycle.batches import Quarantine, refuse_above, validate_file
 
-    table = pq.read_table(source / TABLE)
-    version = DataStore(store).write(dataset, {"all": table}, context)
-    write_text(out / VERSION, json.dumps({"dataset": dataset, "id": version.id}))
-    return version.id
+    schema, types = schemas
+    bad = Quarantine(quarantine, schema)
+    try:
+        good = validate_file(source / TABLE, schema, types, bad, out / TABLE)
+        if (source / BROKEN_LINES).is_file():
+            bad.add_broken(pd.read_parquet(source / BROKEN_LINES), list(schema.columns))
+        file = bad.close()
+    finally:
+        bad.discard()
+    refuse_above(max_bad_share, good, bad, schema, file)
+    return ValidationSummary(good, bad.rows, str(file or ""))
