@@ -17,9 +17,12 @@ UNKNOWN = "unknown"
 
 class Months(Mapping[str, "pa.Table"]):
     """Key (``2024-10``, UTC; ``unknown`` where the time is missing) to the rows of that month, in
-    their order; a table is made when it is read. Raises DataError where DuckDB cannot."""
+    their order; a table is made when it is read. ``bounds``: the first and the last month taken.
+    Raises DataError where DuckDB cannot."""
 
-    def __init__(self, table: Path, time: str, spill: Path) -> None:
+    def __init__(
+        self, table: Path, time: str, spill: Path, bounds: tuple[str, str] = ("", UNKNOWN)
+    ) -> None:
         import duckdb
 
         self._source = f"read_parquet({literal(str(table))}, hive_partitioning = false)"
@@ -30,7 +33,8 @@ class Months(Mapping[str, "pa.Table"]):
             spill.mkdir(parents=True, exist_ok=True)
         self._connection.execute("SET temp_directory = ?", [str(spill)])
         found = self._ask(f"SELECT DISTINCT {self._key} FROM {self._source} ORDER BY 1")
-        self._keys: list[str] = found.column(0).to_pylist()
+        self._all: list[str] = found.column(0).to_pylist()
+        self._keys = [key for key in self._all if bounds[0] <= key <= bounds[1]]
 
     def __enter__(self) -> "Months":
         return self
@@ -53,6 +57,10 @@ class Months(Mapping[str, "pa.Table"]):
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    def others(self) -> str:
+        """The months that there are, for bounds that hold none."""
+        return f"There are {self._all[0]} to {self._all[-1]}." if self._all else "There are none."
 
     def _ask(self, sql: str) -> "pa.Table":
         import duckdb

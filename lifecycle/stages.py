@@ -50,23 +50,15 @@ def validate_table(
 
 
 def version_table(
-    source: Path, store: Path, dataset: str, context: Mapping[str, str], out: Path, time: str = ""
+    source: Path, store: Path, dataset: str, context: Mapping[str, str], out: Path
 ) -> str:
-    """Store ``source/table.parquet`` as a version of ``dataset``; its id, also in ``out``.
-
-    With ``time`` (a column of times) the partitions are months, such as ``2024-10``.
-    """
+    """Store ``source/table.parquet`` as a version of ``dataset``; its id, also in ``out``."""
     import pyarrow.parquet as pq
 
     from lifecycle.data import DataStore
-    from lifecycle.months import Months
 
-    if time:
-        with Months(source / TABLE, time, store / ".spill") as tables:
-            version = DataStore(store).write(dataset, tables, context)
-    else:
-        table = pq.read_table(source / TABLE)
-        version = DataStore(store).write(dataset, {"all": table}, context)
+    table = pq.read_table(source / TABLE)
+    version = DataStore(store).write(dataset, {"all": table}, context)
     write_text(out / VERSION, json.dumps({"dataset": dataset, "id": version.id}))
     return version.id
 

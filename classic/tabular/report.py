@@ -131,7 +131,9 @@ def _calibration(target: "np.ndarray", score: "np.ndarray") -> Section:
     )
 
 
-def _precision_recall(target: "np.ndarray", score: "np.ndarray") -> dict[str, tuple["np.ndarray", "np.ndarray"]]:
+def _precision_recall(
+    target: "np.ndarray", score: "np.ndarray"
+) -> dict[str, tuple["np.ndarray", "np.ndarray"]]:
     order = np.argsort(-score, kind="stable")
     found = np.cumsum(target[order])
     ranks = np.unique(np.geomspace(1, len(order), 200).astype(int)) - 1
