@@ -168,6 +168,7 @@ def expected(row: Mapping[str, Any], payments: pd.DataFrame) -> dict[str, Any]:
     mine = past[past["account_id"] == row["account_id"]]
     day = mine[mine["second"] >= now - DAY]
     week = past[(past["device_id"] == row["device_id"]) & (past["second"] >= now - 7 * DAY)]
+    device = mine[mine["device_id"] == row["device_id"]]
     total = int(mine["cents"].sum())
     cents = round(row["amount"] * 100)
     return found | {
@@ -176,7 +177,8 @@ def expected(row: Mapping[str, Any], payments: pd.DataFrame) -> dict[str, Any]:
         "device_accounts_7d": week["account_id"].nunique(),
         "seconds_since_previous": (now - mine["second"].max()).total_seconds(),
         "amount_against_mean": cents * len(mine) / total if total else np.nan,
-        "new_device": row["device_id"] not in set(mine["device_id"]),
+        "new_device": device.empty,
+        "device_seconds": (now - device["second"].min()).total_seconds(),
         "new_merchant": row["merchant_id"] not in set(mine["merchant_id"]),
     }
 

@@ -121,5 +121,6 @@ def _windows() -> dict[str, str]:
         "amount_against_mean": "cents * count(*) OVER account_ever"
         " / nullif(sum(cents) OVER account_ever, 0)::DOUBLE",
         "new_device": "count(*) OVER pair_device = 0",
+        "device_seconds": "second - min(second) OVER pair_device",
         "new_merchant": "count(*) OVER pair_merchant = 0",
     }
