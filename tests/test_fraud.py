@@ -277,6 +277,22 @@ def test_without_the_future_the_past_has_the_same_features(small: Simulation) ->
     )
 
 
+def test_a_label_dated_before_its_own_payment_is_not_seen_by_it() -> None:
+    payments = few([0, 60, 120, 180], [100] * 4)
+    early = pc.subtract(payments["time"], timedelta(hours=1))
+    payments = payments.set_column(7, "label_time", early)
+    assert built(ACCOUNTS, MERCHANTS, payments)["account_known_frauds"].tolist() == [0, 0, 0, 1]
+
+
+def test_amounts_that_are_no_numbers_do_not_stop_the_others() -> None:
+    payments = few([0, 1, 2, 3], [100] * 4)
+    odd = pa.array(["nan", "inf", "", "1.00"])
+    found = built(ACCOUNTS, MERCHANTS, payments.set_column(5, "amount", odd))
+    assert found["account_sum_1h"].tolist() == [0, 0, 0, 0]
+    assert found["account_count_1h"].tolist() == [0, 0, 1, 1]
+    assert found["amount"].iloc[3] == 1
+
+
 def test_what_is_known_of_the_account_and_the_merchant_stands_beside_the_payment() -> None:
     found = built(ACCOUNTS, MERCHANTS, few([0, 3_600 * 5], [100, 200]))
     assert found["abroad"].tolist() == [False, True]
