@@ -168,6 +168,7 @@ def expected(row: Mapping[str, Any], payments: pd.DataFrame) -> dict[str, Any]:
     mine = past[past["account_id"] == row["account_id"]]
     day = mine[mine["second"] >= now - DAY]
     week = past[(past["device_id"] == row["device_id"]) & (past["second"] >= now - 7 * DAY)]
+    device = mine[mine["device_id"] == row["device_id"]]
     total = int(mine["cents"].sum())
     cents = round(row["amount"] * 100)
     return found | {
@@ -176,7 +177,8 @@ def expected(row: Mapping[str, Any], payments: pd.DataFrame) -> dict[str, Any]:
         "device_accounts_7d": week["account_id"].nunique(),
         "seconds_since_previous": (now - mine["second"].max()).total_seconds(),
         "amount_against_mean": cents * len(mine) / total if total else np.nan,
-        "new_device": row["device_id"] not in set(mine["device_id"]),
+        "new_device": device.empty,
+        "device_seconds": (now - device["second"].min()).total_seconds(),
         "new_merchant": row["merchant_id"] not in set(mine["merchant_id"]),
     }
 
@@ -273,6 +275,22 @@ def test_without_the_future_the_past_has_the_same_features(small: Simulation) ->
     pd.testing.assert_frame_equal(
         part.drop(columns="fraud"), whole.head(len(part)).drop(columns="fraud")
     )
+
+
+def test_a_label_dated_before_its_own_payment_is_not_seen_by_it() -> None:
+    payments = few([0, 60, 120, 180], [100] * 4)
+    early = pc.subtract(payments["time"], timedelta(hours=1))
+    payments = payments.set_column(7, "label_time", early)
+    assert built(ACCOUNTS, MERCHANTS, payments)["account_known_frauds"].tolist() == [0, 0, 0, 1]
+
+
+def test_amounts_that_are_no_numbers_do_not_stop_the_others() -> None:
+    payments = few([0, 1, 2, 3], [100] * 4)
+    odd = pa.array(["nan", "inf", "", "1.00"])
+    found = built(ACCOUNTS, MERCHANTS, payments.set_column(5, "amount", odd))
+    assert found["account_sum_1h"].tolist() == [0, 0, 0, 0]
+    assert found["account_count_1h"].tolist() == [0, 0, 1, 1]
+    assert found["amount"].iloc[3] == 1
 
 
 def test_what_is_known_of_the_account_and_the_merchant_stands_beside_the_payment() -> None:

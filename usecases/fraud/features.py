@@ -19,25 +19,29 @@ if TYPE_CHECKING:
 
 SPANS = {"1h": 3_600, "1d": 86_400, "7d": 604_800}
 SMALL_AMOUNT = 3.0
-KNOWN_FRAUDS = ("account", "merchant", "device")
+ENTITIES = ("account", "merchant", "device")
 
 # What cannot be read as its type becomes missing, which the schema sets aside.
 _JOINED = """
     CREATE TEMP TABLE joined AS
     WITH paid AS (
-        SELECT * REPLACE (
+        SELECT row_number() OVER () AS row, payment_id, account_id, merchant_id, device_id,
             TRY_CAST(time AS TIMESTAMPTZ) AS time, TRY_CAST(amount AS DOUBLE) AS amount,
-            TRY_CAST(fraud AS BIGINT) AS fraud, TRY_CAST(label_time AS TIMESTAMPTZ) AS label_time)
+            TRY_CAST(fraud AS BIGINT) AS fraud, TRY_CAST(label_time AS TIMESTAMPTZ) AS label_time
         FROM payments
     ),
-    account AS (SELECT DISTINCT ON (account_id) account_id, home_region,
-        TRY_CAST(opened AS TIMESTAMPTZ) AS opened FROM accounts),
-    merchant AS (SELECT DISTINCT ON (merchant_id) merchant_id, category, region FROM merchants)
+    account AS (
+        SELECT DISTINCT ON (account_id) account_id, home_region,
+            TRY_CAST(opened AS TIMESTAMPTZ) AS opened
+        FROM accounts ORDER BY ALL
+    ),
+    merchant AS (
+        SELECT DISTINCT ON (merchant_id) merchant_id, category, region FROM merchants ORDER BY ALL
+    )
     SELECT payment_id, time, account_id, merchant_id, device_id, amount, fraud, label_time,
-        category, region, home_region,
-        row_number() OVER () AS row,
+        category, region, home_region, row,
         epoch_us(time) // 1000000 AS second,
-        round(amount * 100)::BIGINT AS cents,
+        TRY_CAST(round(amount * 100) AS BIGINT) AS cents,
         extract(hour FROM time) AS hour,
         isodow(time) AS weekday,
         region <> home_region AS abroad,
@@ -45,7 +49,7 @@ _JOINED = """
     FROM paid LEFT JOIN account USING (account_id) LEFT JOIN merchant USING (merchant_id)
 """
 
-# A label is an event of its own: the payments of the same account after it see it.
+# A label is an event of its own, which payments after it see; never before the payment it is about.
 _KNOWN = """
     SELECT row, seen AS {entity}_known_frauds FROM (
         SELECT row, coalesce(sum(label) OVER (
@@ -54,7 +58,8 @@ _KNOWN = """
         FROM (
             SELECT row, {entity}_id AS entity, second, 0 AS label FROM joined
             UNION ALL
-            SELECT NULL, {entity}_id, epoch_us(label_time) // 1000000, 1 FROM joined
+            SELECT NULL, {entity}_id, greatest(second, epoch_us(label_time) // 1000000), 1
+            FROM joined
             WHERE fraud = 1 AND label_time IS NOT NULL
         )
     ) WHERE row IS NOT NULL
@@ -71,9 +76,7 @@ def build(connection: "duckdb.DuckDBPyConnection") -> "pa.Table":
 
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(_JOINED)
-    known = "".join(
-        f" JOIN ({_KNOWN.format(entity=entity)}) USING (row)" for entity in KNOWN_FRAUDS
-    )
+    known = "".join(f" JOIN ({_KNOWN.format(entity=entity)}) USING (row)" for entity in ENTITIES)
     selected = ",\n".join(f"{sql} AS {name}" for name, sql in _windows().items())
     frames = ",\n".join(f"{name} AS ({sql})" for name, sql in _frames().items())
     table = connection.sql(f"""
@@ -90,11 +93,10 @@ def build(connection: "duckdb.DuckDBPyConnection") -> "pa.Table":
 
 def _frames() -> dict[str, str]:
     before = {"ever": "UNBOUNDED"} | {name: str(seconds) for name, seconds in SPANS.items()}
-    keys = {name: f"{name}_id" for name in ("account", "merchant", "device")}
     frames = {
-        f"{entity}_{name}": f"PARTITION BY {key} ORDER BY second "
+        f"{entity}_{name}": f"PARTITION BY {entity}_id ORDER BY second "
         f"RANGE BETWEEN {start} PRECEDING AND 1 PRECEDING"
-        for entity, key in keys.items()
+        for entity in ENTITIES
         for name, start in before.items()
     }
     for entity in ("merchant", "device"):
@@ -107,7 +109,7 @@ def _frames() -> dict[str, str]:
 
 def _windows() -> dict[str, str]:
     found = {}
-    for entity in ("account", "merchant", "device"):
+    for entity in ENTITIES:
         for name in SPANS:
             over = f"OVER {entity}_{name}"
             found[f"{entity}_count_{name}"] = f"count(*) {over}"
@@ -121,5 +123,6 @@ def _windows() -> dict[str, str]:
         "amount_against_mean": "cents * count(*) OVER account_ever"
         " / nullif(sum(cents) OVER account_ever, 0)::DOUBLE",
         "new_device": "count(*) OVER pair_device = 0",
+        "device_seconds": "second - min(second) OVER pair_device",
         "new_merchant": "count(*) OVER pair_merchant = 0",
     }

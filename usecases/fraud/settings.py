@@ -80,14 +80,14 @@ PATTERNS = (
     ),
     Pattern(
         name="slow_drain",
-        from_day=100,
+        from_day=90,
         payments=6,
-        hours=96,
-        amount=0.2,
+        hours=72,
+        amount=0.6,
         amount_sigma=0.2,
         device="new",
         tail=True,
-        abroad=0.2,
+        abroad=0.4,
     ),
 )
 

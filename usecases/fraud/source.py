@@ -40,6 +40,7 @@ def load(options: Mapping[str, Any], root: Path, out: Path) -> str:
 
     chosen = build(Options, options, ORIGIN)
     with duckdb.connect() as connection:
+        connection.execute("SET temp_directory = ?", [str(out / ".spill")])
         try:
             if chosen.path:
                 _read(connection, root / Path(chosen.path).expanduser())
