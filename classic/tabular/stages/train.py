@@ -27,8 +27,6 @@ def train(
     """Tune and fit a model on the training rows in ``parts`` and make the bundle ``out``; the
     trials and what was measured on the way go to ``work``. A sentence about it."""
     from classic.tabular import model as models
-    from classic.tabular.onnx_export import export
-
     frame = tables.read(parts / TRAIN, schema)
     with status("train") as told:
         trained = models.train(
@@ -56,6 +54,8 @@ def train(
     def fill(folder: Path) -> None:
         trained.model.save(folder / MODEL)
         if chosen.export:
+            from classic.tabular.onnx_export import export
+
             export(trained.model, folder / ONNX)
 
     made = bundles.write(out, manifest, fill).manifest
