@@ -64,8 +64,7 @@ def ours(collection: Collection) -> dict[str, tuple[Settings, float]]:
     members: list[Any] = [*(simple[name] for name in order), other]
     found["blend"] = tune_blend(members, train, valid, metric)
     if collection.timed:
-        proposing = (simple[name] for name in order if name not in ("item_knn", "low_pass"))
-        staged = TwoStage(members=(*proposing, Popular()))
+        staged = TwoStage(members=(simple["markov"], simple["low_pass"]))
         found["two_stage"] = tune(staged, {}, train, valid, metric)
     return found
 

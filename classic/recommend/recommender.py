@@ -222,8 +222,7 @@ class Recommender:
 
     def _history(self, history: Sequence[str]) -> Histories:
         numbers = self._known_numbers(history)
-        time = int(self.histories.times.max(initial=0))
-        return Histories.one(numbers[self.known[numbers]], time)
+        return Histories.one(numbers[self.known[numbers]], self._newest)
 
     def _known_numbers(self, ids: Sequence[str]) -> Numbers:
         """Of those that are among ``item_ids``."""
@@ -248,6 +247,7 @@ class Recommender:
 
     def _set(self, user_ids: list[str], item_ids: list[str], histories: Histories) -> None:
         self.user_ids, self.item_ids, self.histories = user_ids, item_ids, histories
+        self._newest = int(histories.times.max(initial=0))
         self._numbers = {one: number for number, one in enumerate(item_ids)}
 
     def _facts(self) -> dict[str, Any]:
