@@ -17,7 +17,9 @@ from lifecycle import atomic
 from lifecycle.delimited import identifier, literal
 from lifecycle.errors import DataError
 from lifecycle.hashing import sha256
+from lifecycle.privacy import protector, revealer, stored_types
 from lifecycle.problems import DUPLICATE, HIDDEN, sensitive, shown, table_name
+from lifecycle.tables import TableSchema
 from lifecycle.validation import (
     EXAMPLES,
     PROBLEM,
@@ -105,22 +107,18 @@ class Quarantine:
         self._found[column, problem] = before + rows, examples
 
 
-def validate_file(
-    table: Path,
-    schema: "pa.DataFrameSchema",
-    types: "pyarrow.Schema",
-    quarantine: Quarantine,
-    out: Path,
-) -> int:
-    """Write the good rows of the Parquet file ``table`` as ``out``, in ``types``; how many.
+def validate_file(table: Path, columns: TableSchema, quarantine: Quarantine, out: Path) -> int:
+    """Write the good rows of the Parquet file ``table`` as ``out``, in the types of ``columns``,
+    sensitive ones protected; how many.
 
     Bad rows go to ``quarantine``. Raises InvalidDataError where the table as a whole does not fit.
     """
+    schema, types = columns.pandera(), stored_types(columns)
     unique = [name for name, column in schema.columns.items() if column.unique]
     plain = _without_uniqueness(schema)
     judged = out.with_suffix(".judged")
     try:
-        good = _write_good(table, plain, types, quarantine, judged)
+        good = _write_good(table, plain, columns, quarantine, judged)
         repeated = {name: _repeated(judged, name) for name in unique}
         _set_aside(table, list(types.names), repeated, quarantine, schema)
         again = np.unique(np.concatenate([*repeated.values(), np.empty(0, np.int64)]))
@@ -139,15 +137,16 @@ def refuse_above(
         raise refusal(table_name(schema), bad.rows, total, bad.summary(), file, allowed)
 
 
-def _frames(table: Path, columns: list[str]) -> Iterator[tuple[int, "pd.DataFrame"]]:
+def _batches(table: Path, columns: list[str]) -> Iterator[tuple[int, "pyarrow.Table"]]:
     """(number of the first row, some rows), columns as they lie in the file."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(table) as file:
         there = [name for name in file.schema_arrow.names if name in columns]
         first = 0
         for batch in file.iter_batches(ROWS, columns=there):
-            yield first, batch.to_pandas()
+            yield first, pa.Table.from_batches([batch])
             first += batch.num_rows
 
 
@@ -161,7 +160,7 @@ def _without_uniqueness(schema: "pa.DataFrameSchema") -> "pa.DataFrameSchema":
 def _write_good(
     table: Path,
     schema: "pa.DataFrameSchema",
-    types: "pyarrow.Schema",
+    columns: TableSchema,
     quarantine: Quarantine,
     judged: Path,
 ) -> int:
@@ -169,15 +168,19 @@ def _write_good(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    numbered = types.append(pa.field(ROW_NUMBER, pa.int64()))
+    number = pa.field(ROW_NUMBER, pa.int64())
+    plain, stored = columns.arrow().append(number), stored_types(columns).append(number)
+    reveal, protect = revealer(columns), protector(columns)
     good = 0
-    with pq.ParquetWriter(judged, numbered, compression="zstd") as writer:
-        for first, frame in _frames(table, list(schema.columns)):
+    with pq.ParquetWriter(judged, stored, compression="zstd") as writer:
+        for first, batch in _batches(table, list(schema.columns)):
+            frame = reveal(batch).to_pandas()
             require_columns(frame, schema)
             fits, failures = split(frame, schema)
             quarantine.add(frame, failures, first)
             rows = fits.assign(**{ROW_NUMBER: fits.index.to_numpy() + first})
-            writer.write_table(pa.Table.from_pandas(rows, numbered, preserve_index=False))
+            written = pa.Table.from_pandas(rows, plain, preserve_index=False)
+            writer.write_table(protect(written).cast(stored))
             good += len(fits)
     return good
 
@@ -215,7 +218,8 @@ def _set_aside(
     """The repeated rows as they came, with the reason."""
     if not any(map(len, repeated.values())):
         return
-    for first, frame in _frames(table, columns):
+    for first, batch in _batches(table, columns):
+        frame = batch.to_pandas()
         failures = _failures(frame, first, repeated, sensitive(schema))
         quarantine.add(frame, failures, first)
 

@@ -150,6 +150,29 @@ def reveal(table: "pa.Table", schema: "TableSchema", keys: Keys) -> "pa.Table":
     return table
 
 
+def stored_types(schema: "TableSchema") -> "pa.Schema":
+    """The types of the columns in a protected Parquet file."""
+    import pyarrow as pa
+
+    types = schema.arrow()
+    for name in schema.sensitive:
+        types = types.set(types.get_field_index(name), pa.field(name, pa.string()))
+    return types
+
+
+def protector(schema: "TableSchema") -> Callable[["pa.Table"], "pa.Table"]:
+    """``protect`` with the project's key; without effect, and without a key, where nothing is
+    sensitive."""
+    keys = _keys(schema)
+    return lambda table: _through(protect, table, schema, keys)
+
+
+def revealer(schema: "TableSchema") -> Callable[["pa.Table"], "pa.Table"]:
+    """``reveal`` with the project's key, as ``protector``."""
+    keys = _keys(schema)
+    return lambda table: _through(reveal, table, schema, keys)
+
+
 def write_protected(
     table: "pa.Table | pa.RecordBatchReader", schema: "TableSchema", path: Path
 ) -> None:

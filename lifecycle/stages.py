@@ -10,8 +10,9 @@ from lifecycle.atomic import write_text
 from lifecycle.bundle import link_or_copy
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pandera.pandas import DataFrameSchema
+
+    from lifecycle.tables import TableSchema
 
 TABLE = "table.parquet"
 VERSION = "version.json"
@@ -31,18 +32,19 @@ def validate_table(
     quarantine: Path,
     max_bad_share: float,
     out: Path,
-    types: "pa.Schema | None" = None,
+    columns: "TableSchema | None" = None,
 ) -> ValidationSummary:
     """Copy the good rows of ``source/table.parquet`` to ``out``; bad ones go to ``quarantine``.
 
-    With ``types`` (of ``TableSchema.arrow``) some rows are read at a time, and what is written has
-    these columns and types. Other files in ``source`` are handed on.
+    With ``columns``, which ``schema`` was made of, some rows are read at a time, and what is
+    written has these columns and their types, sensitive ones protected. Other files in ``source``
+    are handed on.
     Raises InvalidDataError where more than ``max_bad_share`` of the rows are bad.
     """
-    if types is None:
+    if columns is None:
         done = _validate_whole(source, schema, quarantine, max_bad_share, out)
     else:
-        done = _validate_batches(source, (schema, types), quarantine, max_bad_share, out)
+        done = _validate_batches(source, columns, quarantine, max_bad_share, out)
     for path in source.iterdir():
         if path.name not in (TABLE, BROKEN_LINES):
             link_or_copy(path, out / path.name)
@@ -81,7 +83,7 @@ def _validate_whole(
 
 def _validate_batches(
     source: Path,
-    schemas: tuple["DataFrameSchema", "pa.Schema"],
+    columns: "TableSchema",
     quarantine: Path,
     max_bad_share: float,
     out: Path,
@@ -90,10 +92,10 @@ def _validate_batches(
 
     from lifecycle.batches import Quarantine, refuse_above, validate_file
 
-    schema, types = schemas
+    schema = columns.pandera()
     bad = Quarantine(quarantine, schema)
     try:
-        good = validate_file(source / TABLE, schema, types, bad, out / TABLE)
+        good = validate_file(source / TABLE, columns, bad, out / TABLE)
         if (source / BROKEN_LINES).is_file():
             bad.add_broken(pd.read_parquet(source / BROKEN_LINES), list(schema.columns))
         file = bad.close()

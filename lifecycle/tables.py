@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Role = Literal["feature", "target", "id", "time", "label_time", "segment", "ignored"]
 NOW = "now"
 _SINGLE: tuple[Role, ...] = ("target", "time", "label_time")
+_SHOWN: tuple[Role, ...] = ("target", "time", "label_time", "segment")
 _VALUES_SHOWN = 8
 
 

@@ -18,9 +18,9 @@ def validate(
     with clock("validate") as note:
         out = new_folder("validate")
         found = usecases.find(use_case)
-        types = found.table_schema().arrow() if found.has_table() else None
+        columns = found.table_schema() if found.has_table() else None
         quarantine = State.from_env().quarantine / dataset
-        done = validate_table(data.path, found.schema(), quarantine, max_bad_share, out, types)
+        done = validate_table(data.path, found.schema(), quarantine, max_bad_share, out, columns)
         note.text = f"{done.good:,} rows fit the schema"
         if done.bad:
             note.text += f", {done.bad:,} do not: see {done.quarantine}"

@@ -9,11 +9,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from classic.tabular.stages.version import version
 from lifecycle import batches
 from lifecycle.errors import DataError, InvalidDataError, MLOpsError
 from lifecycle.fingerprint import ROOT
 from lifecycle.intake import FilesConfig, digest_files, load_files
-from lifecycle.stages import BROKEN_LINES, TABLE, ValidationSummary, validate_table, version_table
+from lifecycle.stages import BROKEN_LINES, TABLE, ValidationSummary, validate_table
 from lifecycle.tables import Column, TableSchema
 
 SCHEMA = TableSchema(
@@ -45,8 +46,7 @@ def checked(
 ) -> tuple[ValidationSummary, Path]:
     out = tmp_path / "validated"
     out.mkdir(exist_ok=True)
-    pandera, types = schema.pandera(), schema.arrow()
-    return validate_table(source, pandera, tmp_path / "q", allowed, out, types), out
+    return validate_table(source, schema.pandera(), tmp_path / "q", allowed, out, schema), out
 
 
 def problems(summary: ValidationSummary) -> list[str]:
@@ -193,7 +193,8 @@ def test_how_many_rows_are_read_at_a_time_changes_nothing(
 
 def test_a_version_has_a_partition_for_each_month(tmp_path: Path) -> None:
     _, out = checked(tmp_path, load(tmp_path, ten_in_a_hundred(600)))
-    version_table(out, tmp_path / "store", "people", {}, out, time="at")
+    (tmp_path / "versioned").mkdir()
+    version(out, SCHEMA, tmp_path / "store", "people", "", tmp_path / "versioned")
     (manifest,) = (tmp_path / "store/people/versions").iterdir()
     parts = json.loads(manifest.read_text())["partitions"]
     assert [part["key"] for part in parts] == [f"2024-{month:02}" for month in range(1, 13)]
@@ -204,17 +205,18 @@ BIG = """
 import resource, sys
 from pathlib import Path
 from lifecycle.intake import FilesConfig, load_files
-from lifecycle.stages import validate_table, version_table
+from classic.tabular.stages.version import version
+from lifecycle.stages import validate_table
 from lifecycle.tables import read_schema
 
 root = Path(sys.argv[1])
 schema = read_schema(root / "schema.yaml")
-loaded, validated = root / "loaded", root / "validated"
-for folder in (loaded, validated):
+loaded, validated, versioned = (root / name for name in ("loaded", "validated", "versioned"))
+for folder in (loaded, validated, versioned):
     folder.mkdir()
 load_files(FilesConfig(path="data.csv", memory_limit="400MB"), root, loaded)
-done = validate_table(loaded, schema.pandera(), root / "q", 0.2, validated, schema.arrow())
-version_table(validated, root / "store", "big", {}, validated, time="at")
+done = validate_table(loaded, schema.pandera(), root / "q", 0.2, validated, schema)
+version(validated, schema, root / "store", "big", "", versioned)
 print(done.good, done.bad, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 BIG_SCHEMA = """

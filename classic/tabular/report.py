@@ -6,10 +6,9 @@ import numpy as np
 
 from classic.tabular.stages.evaluate import ERRORS, EXPLAINED
 from classic.tabular.stages.train import TRIALS
-from lifecycle.bundle import Manifest
 from lifecycle.candidates import Judgement, load_evaluation
 from lifecycle.evaluation import Evaluation
-from lifecycle.figures import bar_figure, histogram_figure, interval_figure, line_figure
+from lifecycle.figures import bar_figure, histogram_figure, line_figure
 from lifecycle.registration import Candidate
 from lifecycle.report import Report, Section, Table, by_segment, metric_table, run_facts, settings
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-
 from classic.tabular.candidates.base import (
     MOST_TREES,
     Choice,

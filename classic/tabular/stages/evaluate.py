@@ -18,7 +18,6 @@ from lifecycle.errors import ConfigError, did_you_mean
 from lifecycle.evaluation import evaluate_scores
 from lifecycle.fingerprint import fingerprint
 from lifecycle.hashing import sha256
-from lifecycle.tables import TableSchema
 
 if TYPE_CHECKING:
     import pandas as pd

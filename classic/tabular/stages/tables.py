@@ -1,8 +1,9 @@
-"""Tables of rows between the steps."""
+"""Tables of rows between the steps: in the schema's types, sensitive columns protected."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lifecycle.privacy import read_revealed, write_protected
 from lifecycle.tables import TableSchema
 
 if TYPE_CHECKING:
@@ -10,17 +11,12 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, schema: TableSchema) -> "pd.DataFrame":
-    """The rows in the dtypes of ``schema``."""
-    import pyarrow.parquet as pq
-
-    return schema.coerce(pq.read_table(path).to_pandas())
+    """The rows in the dtypes of ``schema``. Raises DataError where another key protected them."""
+    return schema.coerce(read_revealed(path, schema).to_pandas())
 
 
 def write(frame: "pd.DataFrame", schema: TableSchema, path: Path) -> None:
-    """The rows in the types of ``schema``."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     there = pa.schema([field for field in schema.arrow() if field.name in frame.columns])
-    table = pa.Table.from_pandas(frame, schema=there, preserve_index=False)
-    pq.write_table(table, path, compression="zstd")
+    write_protected(pa.Table.from_pandas(frame, there, preserve_index=False), schema, path)

@@ -27,6 +27,7 @@ def train(
     """Tune and fit a model on the training rows in ``parts`` and make the bundle ``out``; the
     trials and what was measured on the way go to ``work``. A sentence about it."""
     from classic.tabular import model as models
+
     frame = tables.read(parts / TRAIN, schema)
     with status("train") as told:
         trained = models.train(
