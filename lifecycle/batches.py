@@ -116,6 +116,9 @@ def validate_file(
 
     Bad rows go to ``quarantine``. Raises InvalidDataError where the table as a whole does not fit.
     """
+    import pyarrow.parquet as pq
+
+    require_columns(list(pq.read_schema(table).names), schema)
     unique = [name for name, column in schema.columns.items() if column.unique]
     plain = _without_uniqueness(schema)
     judged = out.with_suffix(".judged")
@@ -173,7 +176,6 @@ def _write_good(
     good = 0
     with pq.ParquetWriter(judged, numbered, compression="zstd") as writer:
         for first, frame in _frames(table, list(schema.columns)):
-            require_columns(frame, schema)
             fits, failures = split(frame, schema)
             quarantine.add(frame, failures, first)
             rows = fits.assign(**{ROW_NUMBER: fits.index.to_numpy() + first})
