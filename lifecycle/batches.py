@@ -113,7 +113,10 @@ def validate_file(table: Path, columns: TableSchema, quarantine: Quarantine, out
 
     Bad rows go to ``quarantine``. Raises InvalidDataError where the table as a whole does not fit.
     """
+    import pyarrow.parquet as pq
+
     schema, types = columns.pandera(), stored_types(columns)
+    require_columns(list(pq.read_schema(table).names), schema)
     unique = [name for name, column in schema.columns.items() if column.unique]
     plain = _without_uniqueness(schema)
     judged = out.with_suffix(".judged")
@@ -175,7 +178,6 @@ def _write_good(
     with pq.ParquetWriter(judged, stored, compression="zstd") as writer:
         for first, batch in _batches(table, list(schema.columns)):
             frame = reveal(batch).to_pandas()
-            require_columns(frame, schema)
             fits, failures = split(frame, schema)
             quarantine.add(frame, failures, first)
             rows = fits.assign(**{ROW_NUMBER: fits.index.to_numpy() + first})

@@ -249,7 +249,7 @@ def _consecutive(connection: "duckdb.DuckDBPyConnection", column: str, rows: int
     number = f"TRY_CAST({column} AS DOUBLE)"
     row = connection.execute(f"SELECT max({number}) - min({number}), count({number}) FROM rows")
     span, numbers = row.fetchone() or (None, 0)
-    return numbers == rows and span == rows - 1
+    return bool(numbers == rows and span == rows - 1)
 
 
 def _spread(connection: "duckdb.DuckDBPyConnection", target: str) -> float:

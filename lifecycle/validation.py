@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lifecycle import atomic
 from lifecycle.errors import InvalidDataError
@@ -81,7 +81,7 @@ def validate(
     """
     import pandas as pd
 
-    require_columns(frame, schema)
+    require_columns([str(name) for name in frame.columns], schema)
     rows = frame.set_axis(pd.RangeIndex(len(frame)), axis=0)
     good, failures = split(rows, schema)
     hidden = sensitive(schema)
@@ -98,14 +98,14 @@ def validate(
     return result
 
 
-def require_columns(frame: "pd.DataFrame", schema: "pa.DataFrameSchema") -> None:
+def require_columns(present: list[str], schema: "pa.DataFrameSchema") -> None:
+    """Raises InvalidDataError where a column of ``schema`` is missing, with the nearest one."""
     missing = [
         str(name)
         for name, column in schema.columns.items()
-        if column.required and not column.regex and name not in frame.columns
+        if column.required and not column.regex and name not in present
     ]
     if missing:
-        present = [str(name) for name in frame.columns]
         spare = [name for name in present if name not in schema.columns]
         raise InvalidDataError(
             f"{table_name(schema)} lacks {', '.join(_lacking(name, spare) for name in missing)}.",
@@ -168,7 +168,7 @@ def _row_failures(cases: "pd.DataFrame", schema: "pa.DataFrameSchema") -> "pd.Da
     return failures.drop_duplicates(["row", "column", "problem"])
 
 
-def _values(cases: "pd.DataFrame", schema: "pa.DataFrameSchema") -> "pd.Series[object]":
+def _values(cases: "pd.DataFrame", schema: "pa.DataFrameSchema") -> "pd.Series[Any]":
     """The failing values; pandera makes floats of whole numbers beside other columns' cases."""
     whole = [name for name, column in schema.columns.items() if str(column.dtype) == "Int64"]
     values = cases["failure_case"].astype("object")
