@@ -124,7 +124,7 @@ def test_the_command_writes_a_folder_that_reads_its_own_file(
     out.mkdir()
     good.mkdir()
     load_files(FilesConfig(path=config["source"]["path"]), tmp_path, out)
-    done = validate_table(out, schema.pandera(), tmp_path / "q", 0.0, good, schema.arrow())
+    done = validate_table(out, schema.pandera(), tmp_path / "q", 0.0, good, schema)
     assert (done.good, done.bad) == (200, 0)
     assert main(words) == 2
     assert "usecases/churn exists already" in capsys.readouterr().err
