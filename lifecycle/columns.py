@@ -36,7 +36,7 @@ def read(
     a zone is UTC.
     """
     values = _trimmed(values)
-    found = _READERS[kind](values, pattern).astype(DTYPES[kind])
+    found = _READERS[kind](values, pattern).astype(str(DTYPES[kind]))
     return found, (found.isna() & values.notna()).astype("bool")
 
 
@@ -54,7 +54,7 @@ def dtype(kind: Type, pattern: str = "") -> "DataType":
         def __str__(self) -> str:
             return DTYPES[kind]
 
-        def coerce(self, data_container: "pd.Series[Any]") -> "pd.Series[Any]":
+        def coerce(self, data_container: Any) -> "pd.Series[Any]":
             found, unreadable = read(data_container, kind, pattern)
             if unreadable.any():
                 cases = data_container[unreadable].rename("failure_case").rename_axis("index")
