@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pandera.engines.pandas_engine import DataType
 
 Type = Literal["number", "integer", "boolean", "category", "text", "time"]
-DTYPES: dict[Type, str] = {
+DTYPES: dict[Type, Any] = {
     "number": "float64",
     "integer": "Int64",
     "boolean": "boolean",
@@ -36,7 +36,7 @@ def read(
     a zone is UTC.
     """
     values = _trimmed(values)
-    found = _READERS[kind](values, pattern).astype(str(DTYPES[kind]))
+    found = _READERS[kind](values, pattern).astype(DTYPES[kind])
     return found, (found.isna() & values.notna()).astype("bool")
 
 
@@ -52,7 +52,7 @@ def dtype(kind: Type, pattern: str = "") -> "DataType":
             object.__setattr__(self, "type", pd.api.types.pandas_dtype(DTYPES[kind]))
 
         def __str__(self) -> str:
-            return DTYPES[kind]
+            return str(DTYPES[kind])
 
         def coerce(self, data_container: Any) -> "pd.Series[Any]":
             found, unreadable = read(data_container, kind, pattern)

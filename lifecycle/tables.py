@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import model_validator
 
 from lifecycle import columns as reading
-from lifecycle.column import Column as Column
-from lifecycle.column import Role as Role
-from lifecycle.column import check_column, pandera_column
+from lifecycle.column import Column, Role, check_column, pandera_column
 from lifecycle.config import Frozen, build, read_yaml
 from lifecycle.errors import ConfigError, InvalidDataError, did_you_mean
 from lifecycle.problems import HIDDEN, shown
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pandera.pandas import DataFrameSchema
 
+__all__ = ["Column", "Role", "TableSchema", "read_schema"]
 _SINGLE: tuple[Role, ...] = ("target", "time", "label_time")
 
 
