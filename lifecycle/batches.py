@@ -197,6 +197,7 @@ def _repeated(judged: Path, column: str) -> NDArray[np.int64]:
     twice = f"SELECT {key}, min({number}) AS first FROM {source} GROUP BY 1 HAVING count(*) > 1"
     try:
         with duckdb.connect() as connection:
+            connection.execute("SET enable_progress_bar = false")
             connection.execute("SET memory_limit = ?", [MEMORY_LIMIT])
             connection.execute("SET temp_directory = ?", [str(spill)])
             found = connection.execute(

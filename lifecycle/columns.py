@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pandera.engines.pandas_engine import DataType
 
 Type = Literal["number", "integer", "boolean", "category", "text", "time"]
-DTYPES: dict[Type, str] = {
+DTYPES: dict[Type, Any] = {
     "number": "float64",
     "integer": "Int64",
     "boolean": "boolean",
@@ -52,9 +52,9 @@ def dtype(kind: Type, pattern: str = "") -> "DataType":
             object.__setattr__(self, "type", pd.api.types.pandas_dtype(DTYPES[kind]))
 
         def __str__(self) -> str:
-            return DTYPES[kind]
+            return str(DTYPES[kind])
 
-        def coerce(self, data_container: "pd.Series[Any]") -> "pd.Series[Any]":
+        def coerce(self, data_container: Any) -> "pd.Series[Any]":
             found, unreadable = read(data_container, kind, pattern)
             if unreadable.any():
                 cases = data_container[unreadable].rename("failure_case").rename_axis("index")

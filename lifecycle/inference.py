@@ -77,6 +77,7 @@ def infer(config: FilesConfig, root: Path, target: str) -> Inferred:
 
     try:
         with duckdb.connect() as connection:
+            connection.execute("SET enable_progress_bar = false")
             connection.execute("SET memory_limit = ?", [config.memory_limit])
             select, kinds = select_clean(connection, files(config, root), config)
             if target not in kinds:

@@ -214,6 +214,7 @@ def _column(name: str, kind: str, missing: Sequence[str]) -> str:
 def _limit(connection: "duckdb.DuckDBPyConnection", config: FilesConfig, spill: Path) -> None:
     with storage_errors(spill):
         spill.mkdir(parents=True, exist_ok=True)
+    connection.execute("SET enable_progress_bar = false")
     connection.execute("SET memory_limit = ?", [config.memory_limit])
     connection.execute("SET temp_directory = ?", [str(spill)])
 

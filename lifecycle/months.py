@@ -28,6 +28,7 @@ class Months(Mapping[str, "pa.Table"]):
         self._source = f"read_parquet({literal(str(table))}, hive_partitioning = false)"
         self._key = f"coalesce(strftime({identifier(time)}, '%Y-%m'), '{UNKNOWN}')"
         self._connection = duckdb.connect()
+        self._connection.execute("SET enable_progress_bar = false")
         self._connection.execute("SET TimeZone = 'UTC'")
         with storage_errors(spill):
             spill.mkdir(parents=True, exist_ok=True)
