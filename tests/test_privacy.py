@@ -1,13 +1,11 @@
 """Sensitive columns: what the key opens, what nobody else reads, and where the key lies."""
 
 import base64
-import os
 import pickle
 import stat
 import subprocess
 import sys
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
