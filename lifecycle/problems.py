@@ -66,7 +66,7 @@ def table_problem(cases: "pd.DataFrame", schema: "pa.DataFrameSchema") -> str:
 
 def _table_failure(column: str, check: str, found: object, schema: "pa.DataFrameSchema") -> str:
     if check == "column_in_schema":
-        return f"column {str(found)!r} is not part of it"
+        return f"column {HIDDEN if sensitive(schema) else repr(str(found))} is not part of it"
     value = HIDDEN if column in sensitive(schema) else shown(found)
     if dtype := _DTYPE_CHECK.fullmatch(check):
         return f"column {column!r} is {found}, not {dtype[1]}"

@@ -107,9 +107,14 @@ def require_columns(present: list[str], schema: "pa.DataFrameSchema") -> None:
     ]
     if missing:
         spare = [name for name in present if name not in schema.columns]
+        known = [name for name in present if name in schema.columns]
+        there = ", ".join(present)
+        if sensitive(schema):  # without a header, the first row stands where the names should
+            there = ", ".join([*known, f"{len(spare)} that the schema does not know"])
+            spare = []
         raise InvalidDataError(
             f"{table_name(schema)} lacks {', '.join(_lacking(name, spare) for name in missing)}.",
-            f"Its columns are: {', '.join(present) or 'none at all'}.",
+            f"Its columns are: {there or 'none at all'}.",
         )
 
 
@@ -141,7 +146,9 @@ def split(
             cases = error.failure_cases
             failures = _row_failures(cases[cases["index"].notna()], schema)
             if failures.empty:
-                raise InvalidDataError(table_problem(cases, schema)) from error
+                refused = InvalidDataError(table_problem(cases, schema))
+                # Pandera's error holds the rows: it must not stand in a traceback.
+                raise refused from (None if sensitive(schema) else error)
             mistyped = failures["row"][failures["check"].map(is_type_check)]
             if len(mistyped):
                 failures = failures[failures["row"].isin(mistyped)]
