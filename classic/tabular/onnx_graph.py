@@ -1,5 +1,6 @@
 """A graph of ONNX operators, written one call after the other."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,21 @@ class Graph:
         name = f"value{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [name], domain=domain, **attributes))
         return name
+
+    def cast(self, value: str, dtype: Any) -> str:
+        from onnx import helper
+
+        return self.op("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def columns(self, value: str, places: Sequence[int], width: int) -> str:
+        """Columns (n, places) of a value (n, width)."""
+        if list(places) == list(range(width)):
+            return value
+        return self.op("Gather", value, self.constant(places, np.int64), axis=1)
+
+    def name(self, value: str, name: str) -> None:
+        """Make ``value`` an output of the graph by another name."""
+        self.nodes.append(_named(value, name))
 
     def trees(self, features: str, trees: Trees) -> str:
         """The sums (n, targets) of ``trees``, all in float64, of ``features`` (n, m) float64."""
@@ -117,3 +133,9 @@ def _without_bare_leaves(trees: Trees) -> Trees:
         )
         parts.append(split(0, 0.0, tree, tree) if tree.feature[0] < 0 else tree)
     return join(parts, trees.targets.tolist(), trees.base)
+
+
+def _named(value: str, name: str) -> Any:
+    from onnx import helper
+
+    return helper.make_node("Identity", [value], [name])
