@@ -25,7 +25,7 @@ from classic.tabular.onnx_preparation import write_preparation
 from classic.tabular.preparation import Feature, Preparation
 from classic.tabular.rows import checked
 from classic.tabular.settings import ALL, Kind, Learning, Problem, Tuning
-from classic.tabular.training import train
+from classic.tabular.model import train
 from lifecycle.errors import BundleError, ConfigError, InputError
 from lifecycle.tables import Column, TableSchema
 
@@ -89,8 +89,7 @@ XGBOOST = {1: "reg:squarederror", 2: "binary:logistic", 3: "multi:softprob"}
 
 @pytest.mark.parametrize("classes", [1, 2, 3])
 def test_lightgbm_trees_give_the_sums_of_lightgbm(classes: int) -> None:
-    params = {"objective": LIGHTGBM[classes], "num_class": max(1, classes - 2 and classes)}
-    params["num_class"] = 3 if classes == 3 else 1
+    params = {"objective": LIGHTGBM[classes], "num_class": 3 if classes == 3 else 1}
     data = lightgbm.Dataset(samples()[0], targets(classes))
     booster = lightgbm.train({**params, "verbose": -1}, data, 40)
     forest = trees.read_lightgbm(booster.model_to_string())
@@ -108,8 +107,8 @@ def test_xgboost_trees_give_the_sums_of_xgboost(classes: int, gamma: float) -> N
     forest = trees.read_xgboost(booster)
     rows = probes(forest)
     expected = booster.inplace_predict(rows, predict_type="margin").reshape(len(rows), -1)
-    differ = np.abs(sums(forest, rows) - expected) / np.maximum(1, np.abs(expected))
-    assert differ.max() < 1e-5  # its own sums are float32
+    # Its own sums are float32.
+    assert np.abs(sums(forest, rows) - expected).max() < 5e-6 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3])
@@ -292,7 +291,7 @@ def test_columns_that_do_not_fit_are_named(tmp_path: Path) -> None:
         scorer.score({**columns, "items": np.zeros(3)})
     with pytest.raises(InputError, match="'items' does not fit"):
         scorer.score({**columns, "items": np.array(["many"] * 4, dtype=object)})
-    with pytest.raises(InputError, match="'plan' does not fit"):
+    with pytest.raises(InputError, match="'plan' holds something that is no text"):
         scorer.score({**columns, "plan": np.array([None] * 4, dtype=object)})
 
 

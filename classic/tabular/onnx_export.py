@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classic.tabular.model import TabularModel
+from classic.tabular.tabular_model import TabularModel
 from classic.tabular.onnx_estimators import write_calibration, write_estimator
 from classic.tabular.onnx_graph import Graph
 from classic.tabular.onnx_model import FACTS, FORMAT, SCORES, OnnxScorer

@@ -51,15 +51,20 @@ class OnnxScorer:
 
 def _packed(columns: Mapping[str, NDArray[Any]], names: list[str], dtype: Any) -> NDArray[Any]:
     """(n, names)."""
-    name = names[0]
-    try:
-        packed = np.empty((len(columns[name]), len(names)), dtype=dtype)
-        for place, name in enumerate(names):  # noqa: B020
+    absent = next((name for name in names if name not in columns), None)
+    if absent is not None:
+        raise InputError(f"column {absent!r} is not there.", "Every column is needed.")
+    packed = np.empty((len(columns[names[0]]), len(names)), dtype=dtype)
+    for place, name in enumerate(names):
+        try:
             packed[:, place] = columns[name]
-    except KeyError as error:
-        raise InputError(f"column {name!r} is not there.", "Give every column, NaN or \"\" where missing.") from error
-    except (ValueError, TypeError) as error:
-        raise InputError(f"column {name!r} does not fit: {error}.") from error
+        except (ValueError, TypeError) as error:
+            raise InputError(f"column {name!r} does not fit: {error}.") from error
+        # ONNX Runtime would read None as the text "None".
+        if dtype is object and set(map(type, packed[:, place].tolist())) - {str}:
+            raise InputError(
+                f"column {name!r} holds something that is no text.", 'Write missing ones as "".'
+            )
     return packed
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from classic.tabular.onnx_graph import Graph
-from classic.tabular.preparation import LOOKUPS, Feature, Preparation
+from classic.tabular.preparation import LOOKUPS, MOST, Feature, Preparation
 
 NUMBERS, TEXTS = "numbers", "texts"
 _DAY = 86_400.0
@@ -34,7 +34,8 @@ def write_preparation(graph: Graph, preparation: Preparation) -> str:
     joined = graph.op("Concat", *blocks, axis=1) if len(blocks) > 1 else blocks[0]
     if order != sorted(order):
         joined = graph.op("Gather", joined, graph.constant(np.argsort(order), np.int64), axis=1)
-    return graph.cast(graph.cast(joined, np.float32), np.float64)
+    bounded = graph.op("Clip", joined, graph.constant(-MOST), graph.constant(MOST))
+    return graph.cast(graph.cast(bounded, np.float32), np.float64)
 
 
 _Kind = tuple[Callable[[Feature], bool], Callable[[Graph, Sequence[Feature]], str]]
