@@ -15,6 +15,8 @@ from classic.tabular.columns import Columns, Floats, time_part
 
 Prepared = NDArray[np.float32]
 Making = Literal["number", "missing", "one_hot", "code", "target", "time"]
+MOST = float(np.finfo(np.float32).max)
+"""Numbers beyond it are it: estimators refuse infinity."""
 LOOKUPS = ("one_hot", "code", "target")
 
 
@@ -57,7 +59,8 @@ class Preparation:
             if feature.making in LOOKUPS:
                 out[:, number] = np.asarray(feature.table)[found[feature.column]]
             else:
-                out[:, number] = numbers(feature, columns[feature.column])
+                found_numbers = numbers(feature, columns[feature.column])
+                out[:, number] = np.clip(found_numbers, -MOST, MOST)
         return np.ascontiguousarray(out)
 
     def places(self, column: str, given: NDArray[Any]) -> NDArray[np.int64]:
