@@ -26,6 +26,10 @@ from tests.test_healthcare import files, person
 QUICK = [
     "--set", "learning.candidates=[lightgbm]", "--set", "learning.tuning={trials: 2, folds: 3}",
 ]  # fmt: skip
+BEATS = (
+    "gate.rules=[{rule: better_than_baseline, metric: absolute_error, "
+    "baseline: baseline.absolute_error, higher_is_better: false}]"
+)
 FRAUD = ["--set", "source.options.payments=12000", "--set", "source.options.accounts=600"]
 
 
@@ -54,7 +58,7 @@ def bundle(name: str, number: int = 1) -> Path:
 def test_deliveries_get_a_time_and_an_interval(
     home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("delivery", "--set", "source.options.orders=6000") == 0
+    assert run("delivery", "--set", "source.options.orders=6000", "--set", BEATS) == 0
     out, err = capfd.readouterr()
     assert "delivery version 1 passed its gate" in out
     for step in "load validate version split train evaluate gate register".split():

@@ -46,11 +46,11 @@ class SplitConfig(Frozen):
 
 class EvaluationConfig(Frozen):
     """``statistics``: of ``lifecycle.statistics``, besides the problem's own; ``segments``: columns
-    by whose values metrics are told apart; ``explained``: rows that explanations are made from."""
+    by whose values metrics are told apart; ``explain``: say which columns matter."""
 
     statistics: list[str] = []
     segments: list[str] = []
-    explained: int = Field(1_000, ge=0)
+    explain: bool = True
 
 
 class OnnxConfig(Frozen):

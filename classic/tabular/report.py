@@ -88,7 +88,10 @@ def _binary(evaluation: Evaluation, scores: "pd.DataFrame") -> list[Section]:
 def _multiclass(evaluation: Evaluation, scores: "pd.DataFrame") -> list[Section]:
     right = (scores["accuracy"] > 0).to_numpy(float)
     counts = scores.groupby(["target", "prediction"]).size().unstack(fill_value=0)
-    rows = [[str(name), *map(int, row)] for name, row in zip(counts.index, counts.to_numpy())]
+    rows = [
+        [str(name), *map(int, row)]
+        for name, row in zip(counts.index, counts.to_numpy(), strict=True)
+    ]
     return [
         _calibration(right, scores["score"].to_numpy(float)),
         Section(
@@ -152,9 +155,9 @@ def _segments(evaluation: Evaluation, metrics: tuple[str, ...]) -> list[Section]
 def _explained(candidate: Candidate) -> list[Section]:
     import pandas as pd
 
-    found = pd.read_parquet(candidate.evaluated / EXPLAINED)
-    if found.empty:
+    if not (candidate.evaluated / EXPLAINED).exists():
         return []
+    found = pd.read_parquet(candidate.evaluated / EXPLAINED)
     ranked = found.sort_values("permutation_drop", ascending=False)
     columns = ["column", "permutation_drop", "permutation_std", "mean_abs_shap"]
     rows = ranked[columns].head(30).astype(object).itertuples(index=False, name=None)

@@ -1,9 +1,13 @@
 """From a bundle to scores on its held-out rows, beside a baseline that knows no features."""
 
 import json
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from classic.tabular.config import EvaluationConfig
 from classic.tabular.settings import Problem
@@ -21,8 +25,10 @@ from lifecycle.hashing import sha256
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from classic.tabular.model import TabularModel
+    from classic.tabular.onnx_model import OnnxScorer
 
 EXPLAINED, ERRORS = "explained.parquet", "errors.parquet"
 # The first is the problem's own: it is what the step tells of, and what explanations are about.
@@ -31,6 +37,7 @@ METRICS: dict[Problem, tuple[str, ...]] = {
     "multiclass": ("log_loss", "accuracy"),
     "regression": ("absolute_error", "absolute_error.p90", "rmse", "r2", "covered", "width"),
 }
+_TIMED, _BATCH_ROWS = 300, 50_000
 _NO_METRICS = ("target", "prediction", "score", "low", "high", "baseline.score")
 
 
@@ -58,7 +65,8 @@ def evaluate_bundle(
     evaluation = evaluate_scores(scores, names, segments, _holdout_id(out), facts)
     scores.to_parquet(out / SCORES)
     write_text(out / EVALUATION, json.dumps(evaluation.to_dict(), indent=1))
-    explain(model, frame, settings.explained).to_parquet(out / EXPLAINED)
+    if settings.explain:
+        explain(model, frame).to_parquet(out / EXPLAINED)
     worst_rows(model, scores, frame).to_parquet(out / ERRORS)
     first = evaluation.metrics[names[0]]
     return (
@@ -93,10 +101,31 @@ def metric_names(scores: "pd.DataFrame", problem: Problem, statistics: Sequence[
 
 
 def onnx_facts(model: "TabularModel", path: Path, frame: "pd.DataFrame") -> dict[str, float]:
-    """How far the exported model's scores are from the model's, and how fast it is."""
-    from classic.tabular.onnx_model import measure
+    """How far the exported model's scores are from the model's, and how fast it gives them."""
+    from classic.tabular.columns import read_columns
+    from classic.tabular.onnx_export import parity
+    from classic.tabular.onnx_model import OnnxScorer
 
-    return measure(model, path, frame)
+    scorer = OnnxScorer(path)
+    columns = read_columns(frame, model.schema, model.inputs)
+    singles = [{n: v[[row]] for n, v in columns.items()} for row in range(min(_TIMED, len(frame)))]
+    spent = [_seconds(scorer, one) for one in singles]
+    repeats = -(-_BATCH_ROWS // len(frame))
+    batch = {name: np.tile(values, repeats) for name, values in columns.items()}
+    many = OnnxScorer(path, threads=os.cpu_count() or 1)
+    _seconds(many, batch)
+    return {
+        "onnx.max_difference": parity(model, scorer, frame),
+        "onnx.one_row_p50_ms": float(np.median(spent)) * 1_000,
+        "onnx.one_row_p99_ms": float(np.quantile(spent, 0.99)) * 1_000,
+        "onnx.rows_per_second": repeats * len(frame) / _seconds(many, batch),
+    }
+
+
+def _seconds(scorer: "OnnxScorer", columns: Mapping[str, "NDArray[Any]"]) -> float:
+    started = time.perf_counter()
+    scorer.score(columns)
+    return time.perf_counter() - started
 
 
 def _load(bundle: Path) -> "TabularModel":
