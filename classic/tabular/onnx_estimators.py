@@ -20,9 +20,7 @@ from classic.tabular.trees import (
 from lifecycle.errors import ConfigError
 
 
-def write_estimator(
-    graph: Graph, features: str, kind: Kind, fitted: Fitted, task: Task
-) -> str:
+def write_estimator(graph: Graph, features: str, kind: Kind, fitted: Fitted, task: Task) -> str:
     """Numbers or, of two classes, the second one's probability (n, 1), else (n, classes)."""
     if kind == "linear":
         width = len(np.atleast_1d(fitted.model.intercept_))

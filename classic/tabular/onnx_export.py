@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classic.tabular.tabular_model import TabularModel
 from classic.tabular.onnx_estimators import write_calibration, write_estimator
 from classic.tabular.onnx_graph import Graph
 from classic.tabular.onnx_model import FACTS, FORMAT, SCORES, OnnxScorer
 from classic.tabular.onnx_preparation import NUMBERS, TEXTS, input_columns, write_preparation
 from classic.tabular.rows import checked
+from classic.tabular.tabular_model import TabularModel
 from classic.tabular.trees import read_lightgbm
 from lifecycle.atomic import write_bytes
 from lifecycle.errors import InputError

@@ -1,8 +1,8 @@
 """The trees of every tree model in one plain form of arrays, read from what the libraries store.
 
 A row goes left where ``x <= threshold``, or where x is missing and ``missing_left`` holds. XGBoost
-asks ``x < t`` of float32 numbers, which is ``x <= t'`` with t' the float32 number before t. Sums and
-thresholds are float64, as LightGBM and scikit-learn have them; XGBoost's own sums are float32.
+asks ``x < t`` of float32 numbers, which is ``x <= t'`` with t' the float32 number before t. Sums
+and thresholds are float64, as LightGBM and scikit-learn have them; XGBoost's own sums are float32.
 """
 
 import json
@@ -81,7 +81,7 @@ def join(trees: list[Tree], targets: list[int], base: Floats) -> Trees:
 def read_lightgbm(text: str) -> Trees:
     """The trees of a model in LightGBM's text format. Raises ConfigError for what has no such form:
     categorical splits, zero as missing, linear leaves, averaged trees."""
-    header, *blocks = text.split("\nend of trees")[0].split("\nTree=")
+    header, *blocks = text.partition("\nend of trees")[0].split("\nTree=")
     if "\naverage_output" in header:
         raise _no_form("LightGBM", "boosting: rf")
     classes = int(_lines(header)["num_tree_per_iteration"])
@@ -114,7 +114,9 @@ def _lightgbm_tree(lines: dict[str, str]) -> Tree:
         feature=np.concatenate([feature, np.full(ends, -1)]),
         threshold=np.concatenate([_beyond_tiny(threshold), np.zeros(ends)]),
         left=np.concatenate([np.where(left < 0, splits + ~left, left), np.zeros(ends, np.int64)]),
-        right=np.concatenate([np.where(right < 0, splits + ~right, right), np.zeros(ends, np.int64)]),
+        right=np.concatenate(
+            [np.where(right < 0, splits + ~right, right), np.zeros(ends, np.int64)]
+        ),
         missing_left=np.concatenate([to_left, np.zeros(ends, bool)]),
         value=np.concatenate([np.zeros(splits), leaves]),
     )
@@ -138,9 +140,7 @@ def split(feature: int, threshold: float, left: Tree, right: Tree) -> Tree:
     head = replace(leaf(0.0), feature=np.array([feature]), threshold=np.array([threshold]))
     both = join([head, left, right], [0, 0, 0], np.zeros(1))
     both.left[0], both.right[0] = 1, 1 + len(left.feature)
-    return Tree(
-        both.feature, both.threshold, both.left, both.right, both.missing_left, both.value
-    )
+    return Tree(both.feature, both.threshold, both.left, both.right, both.missing_left, both.value)
 
 
 def intervals(edges: Floats) -> Tree:
