@@ -1,5 +1,6 @@
 """Trees in one form, and exported models against the models that they are made of."""
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import ensemble
+from threadpoolctl import threadpool_limits
 
 from classic.tabular import trees
 from classic.tabular.columns import time_part
@@ -32,6 +34,12 @@ from lifecycle.tables import Column, TableSchema
 WIDTH = 5
 PARITY = 1e-5
 Floats = NDArray[Any]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    with threadpool_limits(1):
+        yield
 
 
 def run(graph: Graph, value: str, width: int, **inputs: Floats) -> Floats:
@@ -152,7 +160,7 @@ def test_intervals_count_the_edges_below(edges: list[float]) -> None:
 @pytest.mark.parametrize(
     "params",
     [
-        {"categorical_feature": [4]},
+        {"categorical_feature": "4"},
         {"zero_as_missing": True},
         {"linear_tree": True},
         {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.5},
@@ -161,7 +169,8 @@ def test_intervals_count_the_edges_below(edges: list[float]) -> None:
 def test_lightgbm_models_that_are_no_plain_trees_are_refused(params: dict[str, Any]) -> None:
     chosen = {"objective": "binary", "verbose": -1, **params}
     features = np.abs(samples()[0])
-    booster = lightgbm.train(chosen, lightgbm.Dataset(features, targets(2), params=chosen), 5)
+    data = lightgbm.Dataset(features, targets(2), params=chosen)
+    booster = lightgbm.train(chosen, data, 5)
     with pytest.raises(ConfigError, match="LightGBM model with"):
         trees.read_lightgbm(booster.model_to_string())
 
@@ -253,7 +262,9 @@ def unusual(problem: str) -> pd.DataFrame:
 @cache
 def trained(kind: Kind, problem: Problem, calibration: Any = "auto") -> Any:
     tuning = Tuning(trials=1, folds=2)
-    learning = Learning(candidates=(kind,), tuning=tuning, calibration=calibration)
+    learning = Learning(
+        candidates=(kind,), tuning=tuning, calibration=calibration, min_category_count=3
+    )
     return train(table(problem), schema_of(problem), problem, learning).model
 
 
@@ -275,6 +286,18 @@ def test_every_calibration_scores_alike_in_onnx(
     model = trained("lightgbm", problem, method)
     export(model, tmp_path / "model.onnx")
     assert parity(model, OnnxScorer(tmp_path / "model.onnx"), unusual(problem)) <= PARITY
+
+
+def test_two_classes_of_a_multiclass_problem_have_both_probabilities(tmp_path: Path) -> None:
+    frame = table("multiclass")
+    frame["target"] = frame["target"].where(frame["target"] != "mid", "top")
+    for kind in ALL:
+        learning = Learning(candidates=(kind,), tuning=Tuning(trials=1, folds=2))
+        model = train(frame, schema_of("multiclass"), "multiclass", learning).model
+        export(model, tmp_path / f"{kind}.onnx")
+        scorer = OnnxScorer(tmp_path / f"{kind}.onnx")
+        assert scorer.outputs == ["prob.low", "prob.top"]
+        assert parity(model, scorer, unusual("multiclass")) <= PARITY
 
 
 def scorer_of(problem: Problem, path: Path) -> OnnxScorer:
