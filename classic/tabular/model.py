@@ -24,9 +24,9 @@ from classic.tabular.folds import Fold, make_folds
 from classic.tabular.intervals import Intervals, fit_intervals
 from classic.tabular.labels import as_text, class_names, encode
 from classic.tabular.metrics import chosen_metric, log_losses, shown
-from classic.tabular.tabular_model import TabularModel
 from classic.tabular.preparation import Prepared
 from classic.tabular.settings import Learning, Problem
+from classic.tabular.tabular_model import TabularModel
 from classic.tabular.tuning import Best, Search, Training
 from lifecycle.errors import DataError
 from lifecycle.tables import TableSchema

@@ -10,6 +10,7 @@ from classic.tabular.candidates.base import (
     MOST_TREES,
     Choice,
     Data,
+    Fitted,
     Params,
     Range,
     Space,
@@ -24,8 +25,6 @@ from classic.tabular.preparation import Prepared
 from classic.tabular.settings import Kind
 
 FILE = "xgboost.ubj"
-_METRICS = {"average_precision": "aucpr", "roc_auc": "auc"}
-_METRICS |= {"absolute_error": "mae", "squared_error": "rmse"}
 
 
 @dataclass
@@ -59,7 +58,7 @@ class XgboostModel:
 class Xgboost:
     kind: Kind = "xgboost"
     scaled = False
-    fitted = XgboostModel
+    fitted: type[Fitted] = XgboostModel
 
     def space(self, task: Task, rows: int) -> Space:
         return {
@@ -73,7 +72,7 @@ class Xgboost:
             "reg_lambda": Range(1e-3, 100.0, 1.0),
         }
 
-    def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> XgboostModel:
+    def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> Fitted:
         import xgboost
 
         chosen = _parameters(task, params)
@@ -102,7 +101,6 @@ def _parameters(task: Task, params: Params) -> Params:
         **options(params),
         **({"num_class": task.classes} if multi else {}),
         "objective": objective,
-        "eval_metric": _METRICS.get(task.metric, "mlogloss" if multi else "logloss"),
         "tree_method": "hist",
         "seed": task.seed,
         "nthread": task.threads,
