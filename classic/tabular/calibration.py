@@ -47,7 +47,8 @@ class Calibration:
             return np.column_stack([1 - positive, positive])
         columns = [self._map(one, probabilities[:, n]) for n, one in enumerate(self.curves)]
         mapped = np.column_stack(columns)
-        return mapped / mapped.sum(axis=1, keepdims=True)
+        shares: Floats = mapped / mapped.sum(axis=1, keepdims=True)
+        return shares
 
     def to_dict(self) -> dict[str, Any]:
         curves = [{"x": list(one.x), "y": list(one.y)} for one in self.curves]

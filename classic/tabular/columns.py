@@ -43,9 +43,11 @@ def time_part(seconds: Floats, part: str, origin: float) -> Floats:
     """Hour (0–23), weekday (Monday is 0), month (1–12), all in UTC, or days since ``origin``."""
     days = np.floor(seconds / _DAY)
     if part == "hour":
-        return np.floor((seconds - days * _DAY) / 3600)
+        hours: Floats = np.floor((seconds - days * _DAY) / 3600)
+        return hours
     if part == "weekday":
-        return np.mod(days + 3, 7)  # 1970-01-01 was a Thursday
+        weekdays: Floats = np.mod(days + 3, 7)  # 1970-01-01 was a Thursday
+        return weekdays
     if part == "days":
         return (seconds - origin) / _DAY
     known = ~np.isnan(seconds)

@@ -67,7 +67,8 @@ def worst_rows(
     first = scores.iloc[order][[name for name in said if name in scores]]
     hidden = model.schema.sensitive
     features = frame.iloc[order][[name for name in model.inputs if name not in hidden]]
-    return first.join(features.set_axis(first.index, axis=0), rsuffix=" (feature)")
+    named = features.rename(columns={name: f"{name} (feature)" for name in said})
+    return first.join(named.set_axis(first.index, axis=0))
 
 
 def _binary(

@@ -92,7 +92,7 @@ def _shap_rows(model: TabularModel) -> int:
     if model.kind != "forest":
         return MOST_SHAP_ROWS
     trees = [one.tree_ for one in model.fitted.model.estimators_]
-    steps = sum(tree.n_leaves * tree.max_depth**2 for tree in trees)
+    steps = int(sum(tree.n_leaves * tree.max_depth**2 for tree in trees))
     return max(_LEAST_SHAP_ROWS, min(MOST_SHAP_ROWS, _SHAP_STEPS // max(1, steps)))
 
 

@@ -36,7 +36,9 @@ def fit_preparation(
 ) -> tuple[Preparation, Prepared]:
     """The preparation and what it makes of the rows it is learnt from (cross-fitted: not what the
     preparation itself makes of them). ``target`` (rows,): a number, or the number of a class."""
-    values, features, crossed = {}, [], {}
+    values: dict[str, tuple[str, ...]] = {}
+    features: list[Feature] = []
+    crossed: dict[int, Floats] = {}
     for name in columns:
         kind = schema.columns[name].type
         if kind == "category":
@@ -53,9 +55,9 @@ def fit_preparation(
         features = [_scaled(one, columns, values, crossed.get(n)) for n, one in enumerate(features)]
     preparation = Preparation(tuple(columns), values, tuple(features))
     prepared = preparation(columns)
-    for number, encoded in crossed.items():
-        mean, scale = _affine(encoded) if recipe.scaled else (0.0, 1.0)
-        prepared[:, number] = (encoded - mean) / scale
+    for number, column in crossed.items():
+        mean, scale = _affine(column) if recipe.scaled else (0.0, 1.0)
+        prepared[:, number] = (column - mean) / scale
     return preparation, prepared
 
 
@@ -135,7 +137,7 @@ def _target(
 def _scaled(
     feature: Feature, columns: Columns, values: dict[str, Any], crossed: Floats | None
 ) -> Feature:
-    """The feature with the mean and scale of its training values; lookups have them in the table."""
+    """The feature on the scale of its training values; lookups have it in their table."""
     if feature.making in ("missing", "one_hot"):
         return feature
     if feature.making in ("code", "target"):

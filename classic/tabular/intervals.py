@@ -1,10 +1,10 @@
 """Intervals around a predicted number that hold the truth in a given share of new rows.
 
 Conformalised quantile regression (Romano, Patterson and Candès, NeurIPS 2019) of the errors that
-the model made on folds it was not fitted on: LightGBM learns how far off the model is, low and high,
-for rows like this one, and the finite-sample correction of conformal prediction (Vovk, Gammerman
-and Shafer, Algorithmic Learning in a Random World, 2005) widens or narrows it. Errors of folds
-stand for those of new rows as in cross-conformal prediction and CV+ (Barber et al., Annals of
+the model made on folds it was not fitted on: LightGBM learns how far off the model is, low and
+high, for rows like this one, and the finite-sample correction of conformal prediction (Vovk,
+Gammerman and Shafer, Algorithmic Learning in a Random World, 2005) widens or narrows it. Errors on
+folds stand for those on new rows as in cross-conformal prediction and CV+ (Barber et al., Annals of
 Statistics 2021).
 """
 

@@ -48,7 +48,8 @@ def loss(metric: str, target: NDArray[Any], predicted: Floats) -> float:
 def log_losses(target: NDArray[Any], probabilities: Floats) -> Floats:
     """−ln of the probability of each row's class, (rows,)."""
     own = probabilities[np.arange(len(target)), target]
-    return -np.log(np.clip(own, TINY, 1.0))
+    losses: Floats = -np.log(np.clip(own, TINY, 1.0))
+    return losses
 
 
 def shown(metric: str, value: float) -> float:

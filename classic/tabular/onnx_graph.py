@@ -1,6 +1,6 @@
 """A graph of ONNX operators, written one call after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ class Graph:
         return self.op("Add", summed, self.constant(trees.base)) if trees.base.any() else summed
 
     def model(
-        self, inputs: dict[str, tuple[int, int]], outputs: dict[str, int], facts: dict[str, str]
+        self, inputs: Mapping[str, tuple[int, int]], outputs: dict[str, int], facts: dict[str, str]
     ) -> Any:
         """``inputs``: type and width of each; ``outputs``: the width of each, all float64."""
         from onnx import TensorProto, helper

@@ -32,7 +32,7 @@ _WANTED = {
     "category": "text",
     "time": "a time, such as 2024-10-31T18:30:00Z",
 }
-_ALIKE = 0.8
+_ALIKE = 0.7
 
 
 def frame_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> "pd.DataFrame":
@@ -71,7 +71,7 @@ def _column(frame: "pd.DataFrame", name: str, column: Column) -> tuple[NDArray[A
     import pandas as pd
 
     empty = pd.Series([None] * len(frame), index=frame.index, dtype=object)
-    given = frame[name] if name in frame else empty
+    given = frame.get(name, empty)
     odd = np.zeros(len(given), dtype=np.bool_)
     if given.dtype == object:
         odd = np.array([isinstance(one, list | tuple | dict | set) for one in given], dtype=bool)

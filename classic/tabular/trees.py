@@ -1,8 +1,8 @@
 """The trees of every tree model in one plain form of arrays, read from what the libraries store.
 
 A row goes left where ``x <= threshold``, or where x is missing and ``missing_left`` holds. XGBoost
-asks ``x < t`` of float32 numbers, which is ``x <= t'`` with t' the float32 number before t. Sums and
-thresholds are float64, as LightGBM and scikit-learn have them; XGBoost's own sums are float32.
+asks ``x < t`` of float32 numbers, which is ``x <= t'`` with t' the float32 number before t. Sums
+and thresholds are float64, as LightGBM and scikit-learn have them; XGBoost's own sums are float32.
 """
 
 import json
@@ -81,7 +81,7 @@ def join(trees: list[Tree], targets: list[int], base: Floats) -> Trees:
 def read_lightgbm(text: str) -> Trees:
     """The trees of a model in LightGBM's text format. Raises ConfigError for what has no such form:
     categorical splits, zero as missing, linear leaves, averaged trees."""
-    header, *blocks = text.split("\nend of trees", maxsplit=1)[0].split("\nTree=")
+    header, *blocks = text.partition("\nend of trees")[0].split("\nTree=")
     if "\naverage_output" in header:
         raise _no_form("LightGBM", "boosting: rf")
     classes = int(_lines(header)["num_tree_per_iteration"])

@@ -55,7 +55,8 @@ class Training:
             return np.ones(len(rows))
         counts = np.bincount(self.target, minlength=self.task.classes)
         weights = np.power(counts.astype(np.float64), -params["balance"])[self.target[rows]]
-        return weights / weights.mean()
+        scaled: Floats = weights / weights.mean()
+        return scaled
 
     def prepare(
         self, rows: NDArray[np.int64], kind: Kind, params: Params
@@ -123,7 +124,7 @@ class Search:
 
     def _trial(self, trial: "optuna.Trial", end: float) -> float | None:
         """The mean loss over the folds; None where the trial ended early."""
-        kind: Kind = trial.suggest_categorical("candidate", self.training.learning.candidates)
+        kind = _kind(trial, self.training.learning.candidates)
         params = _suggested(trial, kind, self.training.space(kind))
         started, losses, predicted, rounds = time.monotonic(), [], [], []
         finished = True
@@ -201,6 +202,11 @@ def _study(seed: int, starts: int) -> "optuna.Study":
 
 def _starts(kind: Kind, space: Space) -> Params:
     return {"candidate": kind} | {f"{kind}.{name}": one.start for name, one in space.items()}
+
+
+def _kind(trial: "optuna.Trial", kinds: Sequence[Kind]) -> Kind:
+    chosen = trial.suggest_categorical("candidate", kinds)
+    return next(kind for kind in kinds if kind == chosen)
 
 
 def _suggested(trial: "optuna.Trial", kind: Kind, space: Space) -> Params:

@@ -8,6 +8,7 @@ from classic.tabular.candidates.base import (
     MOST_TREES,
     Choice,
     Data,
+    Fitted,
     Params,
     Range,
     Space,
@@ -55,7 +56,7 @@ class BoostingModel:
 class Boosting:
     kind: Kind = "boosting"
     scaled = False
-    fitted = BoostingModel
+    fitted: type[Fitted] = BoostingModel
 
     def space(self, task: Task, rows: int) -> Space:
         return {
@@ -67,7 +68,7 @@ class Boosting:
             "max_features": Range(0.3, 1.0, 1.0, log=False),
         }
 
-    def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> BoostingModel:
+    def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> Fitted:
         model = _made(task, params, valid is not None)
         judged: dict[str, Any] = {}
         if valid is not None:

@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from classic.tabular.candidates.base import Choice, Data, Params, Range, Space, Task, options
+from classic.tabular.candidates.base import (
+    Choice,
+    Data,
+    Fitted,
+    Params,
+    Range,
+    Space,
+    Task,
+    options,
+)
 from classic.tabular.candidates.files import (
     check_splits,
     check_tree,
@@ -47,7 +56,7 @@ class ForestModel:
 class Forest:
     kind: Kind = "forest"
     scaled = False
-    fitted = ForestModel
+    fitted: type[Fitted] = ForestModel
 
     def space(self, task: Task, rows: int) -> Space:
         return {
@@ -56,7 +65,7 @@ class Forest:
             "min_samples_leaf": Range(1, 100, 5, whole=True),
         }
 
-    def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> ForestModel:
+    def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> Fitted:
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         kind = RandomForestRegressor if task.problem == "regression" else RandomForestClassifier

@@ -8,6 +8,7 @@ from classic.tabular.candidates.base import (
     MOST_TREES,
     Choice,
     Data,
+    Fitted,
     Params,
     Range,
     Space,
@@ -22,9 +23,6 @@ from classic.tabular.preparation import Prepared
 from classic.tabular.settings import Kind
 
 FILE = "lightgbm.txt"
-_LOG_LOSS = {"binary": "binary_logloss", "multiclass": "multi_logloss"}
-_METRICS = {"average_precision": "average_precision", "roc_auc": "auc"}
-_METRICS |= {"absolute_error": "l1", "squared_error": "l2"}
 
 
 @dataclass
@@ -54,7 +52,7 @@ class LightgbmModel:
 class Lightgbm:
     kind: Kind = "lightgbm"
     scaled = False
-    fitted = LightgbmModel
+    fitted: type[Fitted] = LightgbmModel
 
     def space(self, task: Task, rows: int) -> Space:
         return {
@@ -69,7 +67,7 @@ class Lightgbm:
             "max_bin": Choice((63, 255, 1023), 255),
         }
 
-    def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> LightgbmModel:
+    def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> Fitted:
         import lightgbm
 
         chosen = _parameters(task, params)
@@ -91,7 +89,6 @@ def _parameters(task: Task, params: Params) -> Params:
         **options(params),
         **({"num_class": task.classes} if task.problem == "multiclass" else {}),
         "objective": objective,
-        "metric": _METRICS.get(task.metric, _LOG_LOSS.get(task.problem, "")),
         "bagging_freq": 1,
         "seed": task.seed,
         "deterministic": True,

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from classic.tabular.candidates.base import Choice, Data, Params, Range, Space, Task
+from classic.tabular.candidates.base import Choice, Data, Fitted, Params, Range, Space, Task
 from classic.tabular.candidates.files import read_sklearn, write_sklearn
 from classic.tabular.columns import Floats
 from classic.tabular.preparation import Prepared
@@ -42,7 +42,7 @@ class LinearModel:
 class Linear:
     kind: Kind = "linear"
     scaled = True
-    fitted = LinearModel
+    fitted: type[Fitted] = LinearModel
 
     def space(self, task: Task, rows: int) -> Space:
         categories = {"categories": Choice(("one_hot", "target"), "one_hot")}
@@ -58,7 +58,7 @@ class Linear:
             "l1_ratio": Choice((0.0, 0.5, 1.0) if rows <= _MANY else (0.0,), 0.0),
         }
 
-    def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> LinearModel:
+    def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> Fitted:
         from sklearn.exceptions import ConvergenceWarning
 
         model = _made(task, params)

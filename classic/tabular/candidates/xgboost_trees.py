@@ -1,6 +1,7 @@
 """Gradient boosting by XGBoost (Chen and Guestrin, KDD 2016)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from classic.tabular.candidates.base import (
     MOST_TREES,
     Choice,
     Data,
+    Fitted,
     Params,
     Range,
     Space,
@@ -22,24 +24,45 @@ from classic.tabular.candidates.files import broken_model
 from classic.tabular.columns import Floats
 from classic.tabular.preparation import Prepared
 from classic.tabular.settings import Kind
+from classic.tabular.trees import Trees, read_xgboost
 
 FILE = "xgboost.ubj"
-_METRICS = {"average_precision": "aucpr", "roc_auc": "auc"}
-_METRICS |= {"absolute_error": "mae", "squared_error": "rmse"}
 
 
 @dataclass
 class XgboostModel:
-    """``model``: a Booster."""
+    """``model``: a Booster. Sums are float64, unlike its own: an isotonic calibration makes more of
+    the last digits of float32 than an exported graph may differ by."""
 
     model: Any
     rounds: int
     problem: str
 
+    @cached_property
+    def trees(self) -> Trees:
+        return read_xgboost(self.model[: self.rounds])
+
     def predict(self, prepared: Prepared) -> Floats:
-        found = self.model.inplace_predict(prepared, iteration_range=(0, self.rounds))
-        wide: Floats = found.astype(np.float64)
-        return both_classes(wide) if self.problem == "binary" else wide
+        from scipy.special import expit, softmax
+
+        raw = self._sums(prepared)
+        if self.problem == "regression":
+            return raw[:, 0]
+        found: Floats = softmax(raw, axis=1) if raw.shape[1] > 1 else both_classes(expit(raw[:, 0]))
+        return found
+
+    def _sums(self, prepared: Prepared) -> Floats:
+        """(rows, targets), by the leaf that each row comes to in each tree."""
+        import xgboost
+
+        forest, sums = self.trees, np.tile(self.trees.base, (len(prepared), 1))
+        ends = self.model.predict(
+            xgboost.DMatrix(prepared), pred_leaf=True, iteration_range=(0, self.rounds)
+        )
+        leaves = ends.reshape(len(prepared), len(forest.roots)).astype(np.int64) + forest.roots
+        for tree, target in enumerate(forest.targets):
+            sums[:, target] += forest.value[leaves[:, tree]]
+        return sums
 
     def save(self, folder: Path) -> None:
         self.model[: self.rounds].save_model(folder / FILE)
@@ -59,7 +82,7 @@ class XgboostModel:
 class Xgboost:
     kind: Kind = "xgboost"
     scaled = False
-    fitted = XgboostModel
+    fitted: type[Fitted] = XgboostModel
 
     def space(self, task: Task, rows: int) -> Space:
         return {
@@ -73,7 +96,7 @@ class Xgboost:
             "reg_lambda": Range(1e-3, 100.0, 1.0),
         }
 
-    def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> XgboostModel:
+    def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> Fitted:
         import xgboost
 
         chosen = _parameters(task, params)
@@ -102,7 +125,6 @@ def _parameters(task: Task, params: Params) -> Params:
         **options(params),
         **({"num_class": task.classes} if multi else {}),
         "objective": objective,
-        "eval_metric": _METRICS.get(task.metric, "mlogloss" if multi else "logloss"),
         "tree_method": "hist",
         "seed": task.seed,
         "nthread": task.threads,
