@@ -353,7 +353,7 @@ def test_what_is_calibrated_is_left_alone() -> None:
     np.testing.assert_allclose(mended, probabilities, atol=0.05)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(2, 4), st.sampled_from(METHODS), st.integers(0, 5))
 def test_a_calibration_is_a_distribution_and_comes_back(k: int, method: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -102,8 +102,8 @@ def numbers(feature: Feature, column: NDArray[Any]) -> Floats:
     found = time_part(column, feature.part, feature.origin) if feature.part else column
     if not np.isnan(feature.fill):
         found = np.where(np.isnan(found), feature.fill, found)
-    scaled: Floats = (found - feature.mean) / feature.scale
-    return scaled
+    numbers: Floats = (found - feature.mean) / feature.scale
+    return numbers
 
 
 def index_of(values: Sequence[str]) -> Any:

@@ -1,8 +1,8 @@
 """The search for a candidate and its settings, by Optuna's TPE over folds of the training rows.
 
 Bergstra et al., Algorithms for Hyper-Parameter Optimization, NeurIPS 2011. The starts of all
-candidates come first, so that few trials are good already. A trial that is worse after a fold than
-most trials were by then ends there.
+candidates come first, so that few trials are good already. A trial that falls behind the best one
+on the same folds ends there, a race as by Maron and Moore, Hoeffding Races, NeurIPS 1993.
 """
 
 import json
@@ -33,6 +33,10 @@ Progress = Callable[[str], None]
 _IMBALANCED = 3.0
 """Rows of the commonest class for one of the rarest, from which on weights are tried."""
 _CACHED_BYTES = 1 << 30
+_BEHIND = 0.5
+"""How far a trial may fall behind, in standard errors of the best trial's mean over the folds."""
+_LAST_FIT = 1.5
+"""Time kept for the fit on all rows, in those of a fold."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,24 @@ class Training:
 
 @dataclass
 class Best:
-    """The best trial: what judged it, by folds, and the trees that each fold took."""
+    """The best trial: its loss and predictions by folds, the trees and the mean seconds of one."""
 
     kind: Kind
     params: Params
-    value: float
+    losses: list[float]
     predicted: list[Floats]
     rounds: list[int]
+    seconds: float
+
+    @property
+    def value(self) -> float:
+        return float(np.mean(self.losses))
+
+    def leaves_behind(self, losses: Sequence[float]) -> bool:
+        """Whether a trial with these losses on the first folds is out of the race."""
+        spread = float(np.std(self.losses)) / math.sqrt(len(losses))
+        behind = float(np.mean(losses) - np.mean(self.losses[: len(losses)]))
+        return behind > _BEHIND * spread
 
 
 @dataclass
@@ -95,6 +110,7 @@ class Search:
     folds: Sequence[Fold]
     progress: Progress
     best: Best | None = None
+    end: float = math.inf
     rows: list[dict[str, Any]] = field(default_factory=list)
     _prepared: dict[Any, tuple[Prepared, Prepared]] = field(default_factory=dict)
 
@@ -103,14 +119,13 @@ class Search:
         import optuna
 
         tuning, kinds = self.training.learning.tuning, self.training.learning.candidates
-        started = time.monotonic()
-        end = started + (tuning.seconds or math.inf)
+        self.end = time.monotonic() + (tuning.seconds or math.inf)
         study = _study(tuning.seed, len(kinds))
         for kind in kinds:
             study.enqueue_trial(_starts(kind, self.training.space(kind)))
-        while len(self.rows) < tuning.trials and (self.best is None or time.monotonic() < end):
+        while len(self.rows) < tuning.trials and not self._late():
             trial = study.ask()
-            value = self._trial(trial, end)
+            value = self._trial(trial)
             state = optuna.trial.TrialState.PRUNED if value is None else None
             study.tell(trial, value, state=state)
         assert self.best is not None
@@ -122,26 +137,29 @@ class Search:
 
         return pd.DataFrame(self.rows)
 
-    def _trial(self, trial: "optuna.Trial", end: float) -> float | None:
+    def _late(self) -> bool:
+        if self.best is None:
+            return False
+        return time.monotonic() + _LAST_FIT * self.best.seconds > self.end
+
+    def _trial(self, trial: "optuna.Trial") -> float | None:
         """The mean loss over the folds; None where the trial ended early."""
         kind = _kind(trial, self.training.learning.candidates)
         params = _suggested(trial, kind, self.training.space(kind))
         started, losses, predicted, rounds = time.monotonic(), [], [], []
-        finished = True
         for number, fold in enumerate(self.folds):
             found, trees = self._fold(number, fold, kind, params)
             predicted.append(found)
             rounds.append(trees)
             losses.append(loss(self.training.task.metric, self.training.target[fold.valid], found))
             trial.report(float(np.mean(losses)), number)
-            late = self.best is not None and time.monotonic() > end
-            if number + 1 < len(self.folds) and (late or trial.should_prune()):
-                finished = False
+            if self._late() or (self.best and self.best.leaves_behind(losses)):
                 break
+        took, finished = time.monotonic() - started, len(losses) == len(self.folds)
         value = float(np.mean(losses))
         if finished and (self.best is None or value < self.best.value):
-            self.best = Best(kind, params, value, predicted, rounds)
-        self._note(kind, params, value, finished, time.monotonic() - started)
+            self.best = Best(kind, params, losses, predicted, rounds, took / len(losses))
+        self._note(kind, params, value, finished, took)
         return value if finished else None
 
     def _fold(self, number: int, fold: Fold, kind: Kind, params: Params) -> tuple[Floats, int]:
@@ -196,8 +214,7 @@ def _study(seed: int, starts: int) -> "optuna.Study":
         sampler = optuna.samplers.TPESampler(
             seed=seed, multivariate=True, group=True, n_startup_trials=starts
         )
-    pruner = optuna.pruners.PercentilePruner(25.0, n_startup_trials=starts)
-    return optuna.create_study(sampler=sampler, pruner=pruner)
+    return optuna.create_study(sampler=sampler)
 
 
 def _starts(kind: Kind, space: Space) -> Params:

@@ -78,6 +78,6 @@ def _made(task: Task, params: Params) -> Any:
         C=params["C"],
         l1_ratio=params["l1_ratio"],
         solver="saga" if sparse else "lbfgs",
-        max_iter=200 if sparse else 500,
+        max_iter=200,
         random_state=task.seed,
     )
