@@ -59,9 +59,8 @@ def ours(collection: Collection) -> dict[str, tuple[Settings, float]]:
     starts += [Markov()] if collection.timed else []
     found = {one.kind: tune(one, GRIDS[one.kind], train, valid, metric) for one in starts}
     simple = {name: settings for name, (settings, _) in found.items()}
-    other = Ease(regularisation=200.0)
     order = sorted(found, key=lambda name: -found[name][1])
-    members: list[Any] = [*(simple[name] for name in order), other]
+    members: list[Any] = [simple[name] for name in order if name != "item_knn"]
     found["blend"] = tune_blend(members, train, valid, metric)
     if collection.timed:
         staged = TwoStage(members=(simple["markov"], simple["low_pass"]))

@@ -8,7 +8,6 @@ import pytest
 from classic.recommend.ease import Ease as EaseModel
 from classic.recommend.histories import Histories
 from classic.recommend.interactions import Interactions
-from classic.recommend.kernels import compiled, product
 from classic.recommend.low_pass import LowPass as LowPassModel
 from classic.recommend.recommender import Recommender
 from classic.recommend.scorer import Catalogue
@@ -25,7 +24,6 @@ from classic.recommend.settings import (
     TopRated,
     TwoStage,
 )
-from classic.recommend.topk import top_k
 from lifecycle.errors import BundleError, ConfigError
 from tests.recommender_contract import ITEMS, RecommenderContract, checkerboard, made
 
@@ -213,34 +211,3 @@ def test_a_folder_without_a_recommender_is_refused(tmp_path: Path) -> None:
     (tmp_path / "recommender.json").write_text("{}", "utf-8")
     with pytest.raises(BundleError, match="holds no recommender"):
         Recommender.load(tmp_path)
-
-
-@pytest.mark.parametrize("rows", [1, 100])
-@pytest.mark.parametrize("k", [1, 5, 40, 60])
-def test_top_k_is_a_sort(rows: int, k: int) -> None:
-    scores = np.random.default_rng(k).integers(0, 9, (rows, 50)).astype(np.float32)
-    scores += np.linspace(0.5, 0, 50, dtype=np.float32)  # the order of equals is by number
-    items, values = top_k(scores, k)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    np.testing.assert_array_equal(items[:, : order.shape[1]], order)
-    np.testing.assert_array_equal(
-        values[:, : order.shape[1]], np.take_along_axis(scores, order, axis=1)
-    )
-    assert (items[:, order.shape[1] :] == -1).all()
-
-
-@pytest.mark.parametrize("events", [1, 7, 40])
-def test_compiled_loops_are_the_products_they_stand_for(events: int) -> None:
-    from scipy.sparse import csr_array, random_array
-
-    rng = np.random.default_rng(events)
-    rows = np.repeat(np.arange(70), events)
-    histories = csr_array(
-        (rng.random(len(rows)), (rows, rng.integers(0, 300, len(rows)))), shape=(70, 300)
-    ).astype(np.float32)
-    sparse = csr_array(random_array((300, 300), density=0.1, rng=rng, dtype=np.float32))
-    np.testing.assert_allclose(product(histories, sparse), (histories @ sparse).toarray(), 1e-4)
-    weights, out = sparse.toarray(), np.empty((70, 300), dtype=np.float32)
-    compiled().sums(histories.indptr, histories.indices, weights, out)
-    histories.data[:] = 1
-    np.testing.assert_allclose(out, histories @ weights, rtol=1e-4, atol=1e-5)
