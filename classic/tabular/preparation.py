@@ -98,7 +98,8 @@ class Preparation:
 def numbers(feature: Feature, column: NDArray[Any]) -> Floats:
     """The values of a feature that is no lookup, (rows,)."""
     if feature.making == "missing":
-        return np.isnan(column).astype(np.float64)
+        missing: Floats = np.isnan(column).astype(np.float64)
+        return missing
     found = time_part(column, feature.part, feature.origin) if feature.part else column
     if not np.isnan(feature.fill):
         found = np.where(np.isnan(found), feature.fill, found)
