@@ -11,7 +11,8 @@ columns, 3 of them text). Everything answers the same rows:
 - TabularModel: the model that the file was exported from, asked with a DataFrame
 - LightGBM alone: ``Booster.predict`` on features that are prepared already
 - pipeline: scikit-learn's ColumnTransformer (OrdinalEncoder) before an LGBMClassifier with as many
-  trees and leaves, asked with a DataFrame
+  trees and leaves, asked with a DataFrame; it is fitted on the rows asked about, so its trees are
+  others, and may be smaller
 
 One row is asked with one thread, all rows at once with ``--threads``. A ratio above 1: ours is
 faster.
