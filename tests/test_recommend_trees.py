@@ -5,7 +5,7 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classic.recommend.features import united
@@ -58,6 +58,7 @@ def test_too_many_leaves_and_broken_text_are_refused(tmp_path: Path) -> None:
             Trees.read(tmp_path / "trees.txt")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 3), st.integers(1, 9))
 def test_candidates_are_the_union_of_the_lists(seed: int, lists: int, k: int) -> None:
     rng = np.random.default_rng(seed)
