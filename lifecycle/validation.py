@@ -159,10 +159,18 @@ def _row_failures(cases: "pd.DataFrame", schema: "pa.DataFrameSchema") -> "pd.Da
             "column": cases["column"].astype("object").mask(whole_row, ""),
             "check": cases["check"],
             "problem": problem,
-            "value": cases["failure_case"].map(shown).mask(absent | whole_row, ""),
+            "value": _values(cases, schema).map(shown).mask(absent | whole_row, ""),
         }
     )
     return failures.drop_duplicates(["row", "column", "problem"])
+
+
+def _values(cases: "pd.DataFrame", schema: "pa.DataFrameSchema") -> "pd.Series[object]":
+    """The failing values; pandera makes floats of whole numbers beside other columns' cases."""
+    whole = [name for name, column in schema.columns.items() if str(column.dtype) == "Int64"]
+    values = cases["failure_case"].astype("object")
+    spoilt = cases["column"].isin(whole) & values.map(lambda v: isinstance(v, float) and v % 1 == 0)
+    return values.mask(spoilt, values[spoilt].map(int))
 
 
 def _with_problem(

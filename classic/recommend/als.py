@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from classic.recommend import settings
 from classic.recommend.arrays import read_array, write_arrays
-from classic.recommend.histories import Histories, Scores
+from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
 from classic.recommend.scorer import Catalogue
 from classic.recommend.threads import cores, limited
@@ -57,6 +57,10 @@ class Als:
         solved = [_solve(fixed, self.items[one], alpha) for one in _distinct(histories)]
         return np.stack(solved) if solved else np.zeros((0, len(fixed)), dtype=np.float32)
 
+    def contributions(self, history: Histories, items: Numbers) -> Scores:
+        """(events, items): how alike the factors are, which stands for what an event adds."""
+        return self.items[history.items] @ self.items[items].T
+
     def save(self, folder: Path) -> None:
         write_arrays(folder, {"items": self.items, "users": self.users})
 
@@ -72,4 +76,5 @@ def _solve(fixed: Scores, seen: Scores, alpha: float) -> Scores:
 
 
 def _distinct(histories: Histories) -> list[NDArray[np.int32]]:
-    return [np.unique(one) for one in np.split(histories.items, histories.starts[1:-1])]
+    parts = np.split(histories.items, histories.starts[1:-1]) if len(histories) else []
+    return [np.unique(one) for one in parts]

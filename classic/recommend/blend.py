@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from classic.recommend import settings
-from classic.recommend.histories import Histories, Scores
+from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
+from classic.recommend.reasons import contributed
 from classic.recommend.scorer import Catalogue, Scorer
 from lifecycle.errors import ConfigError
 
@@ -34,6 +35,10 @@ class Blend:
             total = scores if total is None else np.add(total, scores, out=total)
         assert total is not None  # settings ask for at least one member
         return total
+
+    def contributions(self, history: Histories, items: Numbers) -> Scores:
+        """(events, items): the members', each divided by its largest, weighted and added up."""
+        return contributed(self.members, self.settings.weights, history, items)
 
     def save(self, folder: Path) -> None:
         save_members(self.members, folder)

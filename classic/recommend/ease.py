@@ -2,7 +2,9 @@
 
 Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019 (arXiv:1905.03375):
 P = (XᵀX + λI)⁻¹, B = I − P / diag(P). Steck, Autoencoders that don't overfit towards the identity,
-NeurIPS 2020: training with dropout p adds p / (1 − p) · diag(XᵀX) to λI.
+NeurIPS 2020: training with dropout p adds p / (1 − p) · diag(XᵀX) to λI. λ in
+proportion to a power of an item's events is from Rendle et al., Revisiting the performance of iALS,
+RecSys 2022.
 """
 
 from pathlib import Path
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from classic.recommend import settings
 from classic.recommend.arrays import read_array, write_arrays
-from classic.recommend.histories import Histories, Scores
+from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
 from classic.recommend.kernels import ROWS, compiled
 from classic.recommend.scorer import Catalogue
@@ -34,10 +36,7 @@ class Ease:
     def fit(self, interactions: Interactions, catalogue: Catalogue) -> None:
         gram = _gram(interactions, self.settings.user_power)
         counts = gram.diagonal().copy()
-        dropout = self.settings.dropout
-        np.fill_diagonal(
-            gram, counts * (1 + dropout / (1 - dropout)) + self.settings.regularisation
-        )
+        np.fill_diagonal(gram, counts + self._penalties(counts))
         inverse = _invert(gram)
         inverse /= -inverse.diagonal().copy()
         np.fill_diagonal(inverse, 0)
@@ -53,6 +52,18 @@ class Ease:
         summed = np.empty((len(histories), len(self.weights)), dtype=np.float32)
         compiled().sums(matrix.indptr, matrix.indices, self.weights, summed)
         return summed
+
+    def _penalties(self, counts: Scores) -> Scores:
+        """Added to the diagonal: the regularisation, which is the mean over the items that have
+        events, and the dropout's."""
+        chosen = self.settings
+        scale = np.maximum(counts, 1) ** chosen.item_power
+        scale /= scale[counts > 0].mean()
+        return chosen.regularisation * scale + chosen.dropout / (1 - chosen.dropout) * counts
+
+    def contributions(self, history: Histories, items: Numbers) -> Scores:
+        """(events, items): what each event of one history adds to each item's score."""
+        return self.weights[np.ix_(history.items, items)]
 
     def save(self, folder: Path) -> None:
         write_arrays(folder, {"weights": self.weights})

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from classic.recommend.histories import Histories, Scores
 from classic.recommend.interactions import Interactions
+from classic.recommend.kernels import ROWS, compiled
+from classic.recommend.threads import in_threads
 from classic.recommend.topk import top_k
 from lifecycle.errors import DataError
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 METRICS = ("hr@10", "ndcg@10", "ndcg@20", "recall@10", "recall@20", "mrr", "novelty@10")
 _LISTED = 10
-_PAIRS = 1 << 21
 Floats = NDArray[np.float64]
 
 
@@ -52,7 +53,7 @@ def evaluate(
     """
     import pandas as pd
 
-    wanted = _unseen(recommender.histories, Histories.of(test), len(test.item_ids))
+    wanted = _unseen(recommender.histories, Histories.of(test), len(recommender.item_ids))
     users = np.flatnonzero(wanted.lengths > 0)
     if not len(users):
         raise DataError("no user of the test set has an item new to them.", "Cut elsewhere.")
@@ -75,14 +76,12 @@ def ranks(scores: Scores, rows: NDArray[Any], items: NDArray[Any]) -> Floats:
     model gains nothing from the order of the items.
     """
     out = np.empty(len(rows))
-    size = max(1, _PAIRS // max(scores.shape[1], 1))
-    for start in range(0, len(rows), size):
-        part = slice(start, start + size)
-        own = scores[rows[part], items[part]][:, None]
-        others = scores[rows[part]]
-        better, equal = (others > own).sum(axis=1), (others == own).sum(axis=1)
-        out[part] = better + (equal + 1) / 2
-    return out
+    if len(rows) >= ROWS:
+        compiled().places(scores, rows, items, out)
+        return out
+    own, others = scores[rows, items][:, None], scores[rows]
+    better, equal = (others > own).sum(axis=1), (others == own).sum(axis=1)
+    return better + (equal + 1) / 2
 
 
 def metrics_of(places: Floats, rows: NDArray[Any], n: int) -> dict[str, Floats]:
@@ -110,8 +109,10 @@ def _measured(
     """Metrics of ``users`` by name, and which items were among anybody's first ten."""
     novelty = _novelty(recommender.histories, len(recommender.item_ids))
     listed = np.zeros(len(novelty), dtype=np.bool_)
-    parts: list[dict[str, Floats]] = []
-    for part in recommender.blocks(len(users)):
+    blocks = recommender.blocks(len(users))
+    parts: dict[int, dict[str, Floats]] = {}
+
+    def fill(part: slice) -> None:
         seen, ahead = recommender.histories.take(users[part]), wanted.take(users[part])
         scores = recommender.scores(users[part])
         scores[seen.rows, seen.items] = np.nan
@@ -119,8 +120,12 @@ def _measured(
         shown, _ = top_k(np.nan_to_num(scores, nan=-np.inf, neginf=-np.inf), _LISTED)
         listed[shown[shown >= 0]] = True
         means = np.ma.masked_array(novelty[shown], shown < 0).mean(axis=1).filled(np.nan)
-        parts.append({**metrics_of(places, ahead.rows, len(ahead)), "novelty@10": means})
-    return {name: np.concatenate([one[name] for one in parts]) for name in METRICS}, listed
+        found = metrics_of(places, ahead.rows, len(ahead))
+        parts[part.start] = {**found, "novelty@10": means}
+
+    in_threads(fill, blocks)
+    ordered = [parts[part.start] for part in blocks]
+    return {name: np.concatenate([one[name] for one in ordered]) for name in METRICS}, listed
 
 
 def _novelty(histories: Histories, items: int) -> Floats:

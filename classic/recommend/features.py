@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from classic.recommend.arrays import read_array, write_arrays
 from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
+from classic.recommend.kernels import ROWS, compiled
 from classic.recommend.rules import DAY_S, genre_affinity, genre_shares, popularity
 from classic.recommend.scorer import Catalogue
 
@@ -70,18 +71,37 @@ class Features:
         return np.column_stack([*columns, *ages, means, years]).astype(np.float32)
 
 
-def stage_features(scores: Sequence[Scores], places: Sequence[Numbers], picked: Any) -> Scores:
+def united(places: Numbers, items: int) -> tuple[tuple[Numbers, Numbers], Scores]:
+    """Row and item of every candidate, in order of rows, and its rank in each list of ``places``
+    (lists, rows, k; −1 is none): (n, lists)."""
+    picked = np.empty((2, places.size), dtype=np.int32)
+    ranks = np.full((places.size, len(places)), _UNRANKED, dtype=np.float32)
+    if places.shape[1] >= ROWS:
+        n = compiled().union(places, np.full(items, -1), picked, ranks)
+        return (picked[0, :n], picked[1, :n]), ranks[:n]
+    lists, rows, order = np.nonzero(places >= 0)
+    keys = rows * items + places[lists, rows, order]
+    found, at = np.unique(keys, return_inverse=True)
+    ranks[at, lists] = order
+    at_row, item = np.divmod(found, items)
+    return (at_row.astype(np.int32), item.astype(np.int32)), ranks[: len(found)]
+
+
+def stage_features(
+    scores: Sequence[Scores],
+    places: Sequence[Numbers],
+    picked: tuple[Numbers, Numbers],
+    ranks: Scores,
+) -> Scores:
     """Of each candidate and model: its score, this as a share of the history's best, its rank.
 
     ``scores``: each model's, (histories, items); ``places``: each model's best items, best first;
-    ``picked``: rows and items of the candidates.
+    ``picked``, ``ranks``: what `united` gave of them.
     """
     rows, items = picked
     columns = []
-    for values, best in zip(scores, places, strict=True):
-        ranks = np.full(values.shape, _UNRANKED, dtype=np.float32)
-        np.put_along_axis(ranks, best, np.arange(best.shape[1], dtype=np.float32)[None], axis=1)
+    for number, (values, best) in enumerate(zip(scores, places, strict=True)):
         top = values[np.arange(len(values)), best[:, 0]]
         own = values[rows, items]
-        columns += [own, own / np.maximum(np.abs(top), 1e-9)[rows], ranks[rows, items]]
+        columns += [own, own / np.maximum(np.abs(top), 1e-9)[rows], ranks[:, number]]
     return np.column_stack(columns)

@@ -88,7 +88,8 @@ class Histories:
 
         shape = (len(self), items)
         data = np.ones(len(self.items)) if weights is None else weights
-        parts = (data.astype(np.float32), self.items, self.starts)
+        starts = self.starts.astype(np.int32)  # or SciPy copies what it is multiplied with
+        parts = (data.astype(np.float32), self.items, starts)
         plain = csr_array(parts, shape=shape, copy=True)
         if weights is None:
             plain.sum_duplicates()

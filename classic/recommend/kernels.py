@@ -19,20 +19,34 @@ ROWS = 64
 TILE = 256
 """Columns summed at a time: so many of all rows of the weights stay in a processor's cache."""
 
+# Where the only bit of a word is: no other word has the same five bits on top after multiplication
+# with this (Leiserson, Prokop and Randall, Using de Bruijn sequences to index a 1, 1998).
+_SPREAD, _WORD, _TOP = np.uint64(0x077CB531), np.uint64(0xFFFFFFFF), np.uint64(27)
+_ALL = np.uint32(0xFFFFFFFF)
+_PLACES = np.argsort([((0x077CB531 << place) & 0xFFFFFFFF) >> 27 for place in range(32)])
+
 
 class Kernels(NamedTuple):
     sums: Callable[..., None]
     sparse_sums: Callable[..., None]
     best: Callable[..., None]
+    union: Callable[..., int]
+    trees: Callable[..., None]
+    places: Callable[..., None]
 
 
 @cache
 def compiled() -> Kernels:
     """Takes about two seconds, once in a process."""
     from numba import njit
+    from numba.extending import register_jitable
 
-    compile_ = njit(nogil=True, fastmath={"reassoc", "nsz", "contract"})
-    return Kernels(compile_(sums), compile_(sparse_sums), njit(nogil=True)(best))
+    plain = njit(nogil=True)
+    register_jitable(_sink)  # for best
+    fast = njit(nogil=True, fastmath={"reassoc", "nsz", "contract"})
+    return Kernels(
+        fast(sums), fast(sparse_sums), plain(best), plain(union), plain(trees), plain(places)
+    )
 
 
 def product(histories: "csr_array", weights: "csr_array") -> NDArray[np.float32]:
@@ -92,13 +106,95 @@ def best(scores: NDArray[np.float32], items: NDArray[np.int32], values: NDArray[
     """The best of each row, best first, into ``items`` (full of −1) and ``values`` (of −inf)."""
     k = items.shape[1]
     for row in range(len(scores)):
+        listed, held = items[row], values[row]
         for item in range(scores.shape[1]):
-            score = scores[row, item]
-            if score > values[row, k - 1]:
-                place = k - 1
-                while place > 0 and values[row, place - 1] < score:
-                    values[row, place] = values[row, place - 1]
-                    items[row, place] = items[row, place - 1]
-                    place -= 1
-                values[row, place] = score
-                items[row, place] = item
+            if scores[row, item] > held[0]:
+                _sink(listed, held, k, item, scores[row, item])
+        for end in range(k - 1, 0, -1):  # the worst goes last, and what stood there sinks
+            item, score = listed[end], held[end]
+            listed[end], held[end] = listed[0], held[0]
+            _sink(listed, held, end, item, score)
+
+
+def _sink(
+    items: NDArray[np.int32], values: NDArray[np.float32], size: int, item: int, value: float
+) -> None:
+    """Put an item at the top of a heap, instead of the worst that stands there, and let it sink.
+    Of equals the one with the larger number is worse."""
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        other = child + 1
+        if other < size and (
+            values[other] < values[child]
+            or (values[other] == values[child] and items[other] > items[child])
+        ):
+            child = other
+        if values[child] > value or (values[child] == value and items[child] < item):
+            break
+        values[place], items[place] = values[child], items[child]
+        place = child
+    values[place], items[place] = value, item
+
+
+def union(
+    places: NDArray[np.int32], marks: NDArray[np.int64], picked: NDArray[Any], ranks: NDArray[Any]
+) -> int:
+    """Every item of ``places`` (lists, rows, k; -1 is none) once a row: how many there are.
+
+    ``picked`` (2, room) gets row and item of each, ``ranks`` (room, lists) its place in each list
+    that has it. ``marks``: -1 for every item; for use in here.
+    """
+    count = 0
+    for row in range(places.shape[1]):
+        first = count
+        for one in range(places.shape[0]):
+            for rank in range(places.shape[2]):
+                item = places[one, row, rank]
+                if item < 0:
+                    break
+                if marks[item] < first:
+                    marks[item] = count
+                    picked[0, count], picked[1, count] = row, item
+                    count += 1
+                ranks[marks[item], one] = rank
+    return count
+
+
+def trees(
+    columns: NDArray[np.float32],
+    tests: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    leaves: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """Add to ``out`` (n,) what every tree says of ``columns`` (features, n): see `trees.Trees`."""
+    features, thresholds, masks, starts = tests
+    for left in range(0, len(out), TILE):
+        size = min(TILE, len(out) - left)
+        bits = np.empty(size, dtype=np.uint32)
+        for tree in range(len(starts) - 1):
+            bits[:] = _ALL
+            for node in range(starts[tree], starts[tree + 1]):
+                column = columns[features[node], left : left + size]
+                threshold, kept = thresholds[node], ~masks[node]
+                for one in range(size):
+                    bits[one] &= kept if column[one] > threshold else _ALL
+            for one in range(size):
+                lowest = np.uint64(bits[one] & (~bits[one] + np.uint32(1)))
+                out[left + one] += leaves[tree, _PLACES[(lowest * _SPREAD & _WORD) >> _TOP]]
+
+
+def places(
+    scores: NDArray[np.float32], rows: NDArray[Any], items: NDArray[Any], out: NDArray[np.float64]
+) -> None:
+    """Into ``out`` (n,) the place of item ``items[i]`` in row ``rows[i]``; equals share theirs."""
+    for one in range(len(rows)):
+        row = scores[rows[one]]
+        own = row[items[one]]
+        better, equal = np.int32(0), np.int32(0)
+        for score in row:
+            better += np.int32(score > own)
+            equal += np.int32(score == own)
+        out[one] = better + (equal + 1) / 2

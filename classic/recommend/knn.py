@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from classic.recommend import settings
 from classic.recommend.arrays import read_array, write_arrays
-from classic.recommend.histories import Histories, Scores
+from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
 from classic.recommend.kernels import product
 from classic.recommend.scorer import Catalogue
@@ -49,6 +49,11 @@ class ItemKnn:
 
     def scores(self, histories: Histories) -> Scores:
         return product(histories.matrix(len(self.neighbours)), self._sparse)
+
+    def contributions(self, history: Histories, items: Numbers) -> Scores:
+        """(events, items): what each event of one history adds to each item's score."""
+        part: Scores = self._sparse[history.items][:, items].toarray()
+        return part
 
     def save(self, folder: Path) -> None:
         arrays = {"neighbours": self.neighbours, "similarities": self.similarities}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from classic.recommend import settings
 from classic.recommend.arrays import read_array, write_arrays
-from classic.recommend.histories import Histories, Scores
+from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
 from classic.recommend.kernels import product
 from classic.recommend.rules import popularity
@@ -39,11 +39,15 @@ class Markov:
         self.transitions = csr_array(matrix)
 
     def scores(self, histories: Histories) -> Scores:
-        ages = histories.ages
-        weights = np.where(ages < self.settings.last, self.settings.age_decay**ages, 0.0)
-        sources = histories.matrix(self.transitions.shape[0], weights)
+        sources = histories.matrix(self.transitions.shape[0], self._weights(histories))
         sources.eliminate_zeros()
         return product(sources, self.transitions)
+
+    def contributions(self, history: Histories, items: Numbers) -> Scores:
+        """(events, items): what each event of one history adds to each item's score."""
+        part = self.transitions[history.items][:, items].toarray()
+        weighted: Scores = part * self._weights(history)[:, None].astype(np.float32)
+        return weighted
 
     def save(self, folder: Path) -> None:
         matrix = self.transitions
@@ -56,6 +60,10 @@ class Markov:
         data, indices, indptr = (read_array(folder, n) for n in ("data", "indices", "indptr"))
         shape = (len(indptr) - 1, len(indptr) - 1)
         self.transitions = csr_array((data, indices, indptr), shape=shape)
+
+    def _weights(self, histories: Histories) -> NDArray[np.float64]:
+        ages = histories.ages
+        return np.where(ages < self.settings.last, self.settings.age_decay**ages, 0.0)
 
     def _pairs(
         self, histories: Histories

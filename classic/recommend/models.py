@@ -8,6 +8,7 @@ from classic.recommend.als import Als
 from classic.recommend.blend import Blend
 from classic.recommend.ease import Ease
 from classic.recommend.knn import ItemKnn
+from classic.recommend.low_pass import LowPass
 from classic.recommend.markov import Markov
 from classic.recommend.rules import Alphabetical, ByGenre, Popular, TopRated
 from classic.recommend.scorer import Scorer
@@ -36,5 +37,6 @@ _SIMPLE: dict[type, Callable[[Any], Scorer]] = {
     settings.Ease: Ease,
     settings.ItemKnn: ItemKnn,
     settings.Als: Als,
+    settings.LowPass: LowPass,
     settings.Markov: Markov,
 }

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from classic.recommend.holdout import FILMS, catalogue_of
+from classic.recommend.reasons import Reason
 from classic.recommend.recommender import Recommender
 from classic.recommend.stages.train import MODEL
 from lifecycle.bundle import Bundle
@@ -48,7 +49,7 @@ class RecommendPredictor:
             barred, kinds = set(exclude), {one.casefold() for one in genres}
             kept = [pair for pair in found if pair[0] not in barred and self._has(pair[0], kinds)]
             annotate(items=len(kept[:k]))
-        return [self._described(film, score) for film, score in kept[:k]]
+        return self._described(kept[:k], history or self._history(user_id))
 
     def predict(self, rows: list[Any]) -> list[dict[str, Any]]:
         """``{"items": […]}`` for each row: a user id, or a mapping of ``recommend``'s arguments.
@@ -68,14 +69,33 @@ class RecommendPredictor:
         own = {one.casefold() for one in self.catalogue.genres.get(film, ())}
         return not genres or bool(own & genres)
 
-    def _described(self, film: str, score: float) -> dict[str, Any]:
-        return {
-            "film_id": film,
-            "title": self.catalogue.titles.get(film, film),
-            "year": self.catalogue.years.get(film),
-            "genres": list(self.catalogue.genres.get(film, ())),
-            "score": score,
-        }
+    def _history(self, user_id: str) -> list[str]:
+        number = self._users.get(user_id)
+        return [] if number is None else self.recommender.history_of(number)
+
+    def _described(
+        self, kept: list[tuple[str, float]], history: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        reasons = self.recommender.reasons(history, [film for film, _ in kept])
+        return [
+            {
+                "film_id": film,
+                "title": self.catalogue.titles.get(film, film),
+                "year": self.catalogue.years.get(film),
+                "genres": list(self.catalogue.genres.get(film, ())),
+                "score": score,
+                "reason": self._words(reason),
+            }
+            for (film, score), reason in zip(kept, reasons, strict=True)
+        ]
+
+    def _words(self, reason: Reason) -> str:
+        """``similar to The Last Road``, ``Drama, as in your history``, ``popular``, ``new``."""
+        if reason.kind == "similar_to":
+            return f"similar to {self.catalogue.titles.get(reason.of, reason.of)}"
+        if reason.kind == "genre":
+            return f"{reason.of}, as in your history"
+        return reason.kind
 
 
 def _arguments(row: Any) -> dict[str, Any]:

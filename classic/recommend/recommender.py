@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,32 +11,40 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from classic.recommend.arrays import read_array, write_arrays
+from classic.recommend.content import Content
 from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
 from classic.recommend.models import open_scorer
+from classic.recommend.reasons import Reason, explain
 from classic.recommend.rules import popularity
 from classic.recommend.scorer import Catalogue
 from classic.recommend.settings import Popular, Settings
 from classic.recommend.threads import cores, in_threads, limited
-from classic.recommend.topk import top_k
+from classic.recommend.topk import top_k, with_new
 from lifecycle.atomic import directory
 from lifecycle.errors import BundleError, DataError, InputError
 
 _BLOCK_SCORES = 1 << 20
 """Scores made at a time by one thread: 4 MB."""
-RULES = ("top_rated", "alphabetical", "popular", "by_genre")
+TOP_LISTS = ("top_rated", "alphabetical", "popular")
+RULES = (*TOP_LISTS, "by_genre")
 Users = Sequence[int] | NDArray[Any]
 
 
 class Recommender:
     """Users and items are numbers into ``user_ids`` and ``item_ids``.
 
-    A user without a history gets what ``rule`` says (by default the most popular items). A learned
-    model does not recommend an item that nobody had to do with in training: its score is −inf.
+    A user without a history gets what ``rule`` says (by default the most popular items). For a
+    learned model an item that nobody had to do with in training is new, and has no score: new items
+    stand behind all others, by genre and year. ``new_places``: so many of a list's last places are
+    theirs, whatever the scores.
     """
 
-    def __init__(self, settings: Settings, rule: Settings | None = None) -> None:
+    def __init__(
+        self, settings: Settings, rule: Settings | None = None, new_places: int = 0
+    ) -> None:
         self.settings, self.rule_settings = settings, rule or Popular()
+        self.new_places, self.content = new_places, Content()
         self.scorer, self.rule = open_scorer(settings), open_scorer(self.rule_settings)
         self.user_ids: list[str] = []
         self.item_ids: list[str] = []
@@ -48,15 +57,21 @@ class Recommender:
         return self.settings.kind
 
     def fit(self, interactions: Interactions, catalogue: Catalogue | None = None) -> Self:
-        """Raises DataError where nobody did anything."""
+        """Items of ``catalogue`` that are not among those of ``interactions`` get the numbers after
+        them. Raises DataError where nobody did anything."""
         if not len(interactions):
             raise DataError(
                 f"{self.name}: there are no interactions to learn from.",
                 "Widen the window of data.",
             )
+        catalogue = catalogue or Catalogue()
+        interactions = replace(
+            interactions, item_ids=interactions.item_ids + catalogue.beyond(interactions.item_ids)
+        )
         with limited(cores()):
             for scorer in (self.scorer, self.rule):
-                scorer.fit(interactions, catalogue or Catalogue())
+                scorer.fit(interactions, catalogue)
+        self.content.fit(interactions.item_ids, catalogue)
         self._set(interactions.user_ids, interactions.item_ids, Histories.of(interactions))
         self.known = popularity(interactions) > 0
         return self
@@ -95,17 +110,42 @@ class Recommender:
     ) -> list[tuple[str, float]]:
         """Item ids and scores for somebody who had to do with ``history`` (ids, the oldest first).
 
-        Ids that training did not have are passed over; with none left, the rule answers.
+        Ids that nobody had to do with in training are passed over; with none left, the rule
+        answers.
         """
-        numbers = [self._numbers[one] for one in history if one in self._numbers]
-        time = int(self.histories.times.max(initial=0))
-        items, scores = self._best(Histories.one(numbers, time), k, exclude_seen)
+        numbers = self._known_numbers(history)
+        new = numbers[~self.known[numbers]] if exclude_seen else numbers[:0]
+        items, scores = self._best(self._history(history), k, exclude_seen, new)
         pairs = zip(items[0], scores[0], strict=True)
         return [(self.item_ids[item], float(score)) for item, score in pairs if item >= 0]
+
+    def history_of(self, user: int) -> list[str]:
+        """The items that a user of training had to do with, the oldest first."""
+        items = self.histories.take(np.array([user])).items
+        return [self.item_ids[item] for item in items]
 
     def scores_of(self, histories: Histories) -> Scores:
         """(len(histories), items), float32, for histories of items under these numbers."""
         return self._score(histories)
+
+    def reasons(self, history: Sequence[str], items: Sequence[str]) -> list[Reason]:
+        """Why each of ``items`` suits somebody with this history (ids, the oldest first).
+
+        Raises InputError where an item is none of ``item_ids``.
+        """
+        strange = [one for one in items if one not in self._numbers]
+        if strange:
+            raise InputError(f"there is no item '{strange[0]}'.", "Ask for items of a list.")
+        numbers = np.array([self._numbers[one] for one in items], dtype=np.int32)
+        if self.name in TOP_LISTS:
+            return [Reason("popular")] * len(numbers)
+        found = explain(self.scorer, self.content, self._history(history), numbers)
+        return [
+            Reason("similar_to", self.item_ids[of])
+            if isinstance(of, int)
+            else Reason("new" if kind == "popular" and not self.known[item] else kind, of)
+            for (kind, of), item in zip(found, numbers, strict=True)
+        ]
 
     def blocks(self, n: int) -> list[slice]:
         """``n`` users in parts whose scores fit the memory meant for them."""
@@ -121,6 +161,8 @@ class Recommender:
             histories = self.histories
             arrays: dict[str, NDArray[Any]] = {"items": histories.items, "times": histories.times}
             write_arrays(temporary, arrays | {"starts": histories.starts, "known": self.known})
+            (temporary / "content").mkdir()
+            self.content.save(temporary / "content")
             (temporary / "recommender.json").write_text(json.dumps(self._facts()), "utf-8")
 
     @classmethod
@@ -129,7 +171,7 @@ class Recommender:
         facts = _read(folder / "recommender.json")
         try:
             settings, rule = (_SETTINGS.validate_python(facts[n]) for n in ("settings", "rule"))
-            loaded = cls(settings, rule)
+            loaded = cls(settings, rule, facts["new_places"])
             names = facts["user_ids"], facts["item_ids"]
         except (KeyError, ValidationError) as error:
             raise BundleError(f"{folder} holds no recommender: {error}.", _AGAIN) from error
@@ -138,22 +180,44 @@ class Recommender:
         loaded.known = read_array(folder, "known")
         loaded.scorer.load(folder / "scorer")
         loaded.rule.load(folder / "rule")
+        loaded.content.load(folder / "content")
         return loaded
 
-    def _best(self, histories: Histories, k: int, exclude_seen: bool) -> tuple[Numbers, Scores]:
+    def _best(
+        self, histories: Histories, k: int, exclude_seen: bool, hidden: Numbers | None = None
+    ) -> tuple[Numbers, Scores]:
         scores = self._score(histories)
+        if hidden is not None:
+            scores[:, hidden] = -np.inf
         if exclude_seen:
             scores[histories.rows, histories.items] = -np.inf
-        return top_k(scores, k)
+        if not self.new_places or self.name in RULES:
+            return top_k(scores, k)
+        return with_new(scores, ~self.known, k, self.new_places)
 
     def _score(self, histories: Histories) -> Scores:
         scores = self.scorer.scores(histories)
         if self.name not in RULES and not self.known.all():
-            scores[:, ~self.known] = -np.inf
+            scores[:, ~self.known] = self._behind(scores, histories)
         cold = histories.lengths == 0
         if cold.any():
             scores[cold] = self.rule.scores(histories.take(np.flatnonzero(cold)))
         return scores
+
+    def _behind(self, scores: Scores, histories: Histories) -> Scores:
+        """Of the new items: less than any other's."""
+        lowest = scores[:, self.known].min(axis=1, keepdims=True)
+        steps = self.content.scores(histories, np.flatnonzero(~self.known)) - 1
+        return lowest + steps * np.maximum(np.abs(lowest), 1)
+
+    def _history(self, history: Sequence[str]) -> Histories:
+        numbers = self._known_numbers(history)
+        time = int(self.histories.times.max(initial=0))
+        return Histories.one(numbers[self.known[numbers]], time)
+
+    def _known_numbers(self, ids: Sequence[str]) -> Numbers:
+        """Of those that are among ``item_ids``."""
+        return np.array([self._numbers[one] for one in ids if one in self._numbers], dtype=np.int32)
 
     def _users(self, users: Users) -> NDArray[np.int64]:
         numbers = np.asarray(users, dtype=np.int64).reshape(-1)
@@ -171,6 +235,7 @@ class Recommender:
 
     def _facts(self) -> dict[str, Any]:
         settings = {"settings": self.settings.model_dump(), "rule": self.rule_settings.model_dump()}
+        settings |= {"new_places": self.new_places}
         return settings | {"user_ids": self.user_ids, "item_ids": self.item_ids}
 
 

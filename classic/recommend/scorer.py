@@ -17,6 +17,10 @@ class Catalogue:
     genres: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     years: Mapping[str, int] = field(default_factory=dict)
 
+    def beyond(self, item_ids: list[str]) -> list[str]:
+        """The items that are not among ``item_ids``, in order of their ids."""
+        return sorted((set(self.titles) | set(self.genres) | set(self.years)) - set(item_ids))
+
 
 class Scorer(Protocol):
     """Knows items and histories by number only, no users and no cold starts: `Recommender` does."""

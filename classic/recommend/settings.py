@@ -40,12 +40,14 @@ class ByGenre(Frozen):
 
 
 class Ease(Frozen):
-    """``user_power``: how much less an event of an active user counts; ``popularity_power``: how
-    much popular items are held back in the scores."""
+    """``item_power``: how much more popular items are regularised than rare ones; ``user_power``:
+    how much less an event of an active user counts; ``popularity_power``: how much popular items
+    are held back in the scores."""
 
     kind: Literal["ease"] = "ease"
     regularisation: Positive = 500.0
     dropout: Share = 0.0
+    item_power: NonNegative = 0.0
     user_power: NonNegative = 0.0
     popularity_power: float = 0.0
 
@@ -70,6 +72,16 @@ class Als(Frozen):
     seed: int = 0
 
 
+class LowPass(Frozen):
+    """``user_power`` and ``item_power``: how much less an event of an active user, and of a popular
+    item, counts while patterns are sought."""
+
+    kind: Literal["low_pass"] = "low_pass"
+    factors: Count = 50
+    user_power: NonNegative = 0.5
+    item_power: NonNegative = 0.5
+
+
 class Markov(Frozen):
     """``step_decay``: weight of a transition over one event more, up to ``window`` events;
     ``age_decay``: weight of an event one place further back in a history, up to ``last`` events;
@@ -86,7 +98,7 @@ class Markov(Frozen):
 
 
 Simple = Annotated[
-    TopRated | Alphabetical | Popular | ByGenre | Ease | ItemKnn | Als | Markov,
+    TopRated | Alphabetical | Popular | ByGenre | Ease | ItemKnn | Als | LowPass | Markov,
     Field(discriminator="kind"),
 ]
 
@@ -104,19 +116,27 @@ class TwoStage(Frozen):
     of every user's history, each beside about ``negatives`` other candidates."""
 
     kind: Literal["two_stage"] = "two_stage"
-    members: tuple[Simple, ...] = Field(
-        default=(Markov(), Ease(), ItemKnn(), Als(), Popular()), min_length=1
-    )
-    candidates: Count = 50
+    members: tuple[Simple, ...] = Field(default=(Markov(), Ease(), Als(), Popular()), min_length=1)
+    candidates: Count = 30
     negatives: Count = 50
     steps: Count = 5
     trees: Count = 100
-    leaves: Annotated[int, Field(ge=2)] = 15
+    leaves: Annotated[int, Field(ge=2, le=32)] = 8
     learning_rate: Positive = 0.05
     seed: int = 0
 
 
 Settings = Annotated[
-    TopRated | Alphabetical | Popular | ByGenre | Ease | ItemKnn | Als | Markov | Blend | TwoStage,
+    TopRated
+    | Alphabetical
+    | Popular
+    | ByGenre
+    | Ease
+    | ItemKnn
+    | Als
+    | LowPass
+    | Markov
+    | Blend
+    | TwoStage,
     Field(discriminator="kind"),
 ]

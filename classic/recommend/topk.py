@@ -7,7 +7,7 @@ from classic.recommend.histories import Numbers, Scores
 from classic.recommend.kernels import ROWS, compiled
 
 NOBODY = -1
-_FEW = 32
+_FEW = 64
 """So many are cheaper to keep in order while reading than to select."""
 
 
@@ -29,6 +29,22 @@ def top_k(scores: Scores, k: int) -> tuple[Numbers, Scores]:
     best[:, :kept] = np.take_along_axis(values, order, axis=1)
     items[~np.isfinite(best)] = NOBODY
     return items, best
+
+
+def with_new(scores: Scores, new: NDArray[np.bool_], k: int, places: int) -> tuple[Numbers, Scores]:
+    """As `top_k`, but the last ``places`` of each list go to the best of the items that are
+    ``new``, as far as there are any; above them stands none."""
+    old, behind = scores.copy(), scores.copy()
+    old[:, new], behind[:, ~new] = -np.inf, -np.inf
+    (items, values), (others, others_values) = top_k(old, k), top_k(behind, k)
+    room = np.minimum(np.isfinite(others_values).sum(axis=1), min(places, k))
+    start = np.minimum(k - room, np.isfinite(values).sum(axis=1))[:, None]
+    from_new = np.arange(k) >= start
+    at = np.maximum(np.arange(k) - start, 0)
+    return (
+        np.where(from_new, np.take_along_axis(others, at, axis=1), items),
+        np.where(from_new, np.take_along_axis(others_values, at, axis=1), values),
+    )
 
 
 def _compiled(scores: Scores, k: int) -> tuple[Numbers, Scores]:

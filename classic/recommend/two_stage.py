@@ -10,22 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from classic.recommend import settings
 from classic.recommend.blend import load_members, save_members, standardised
-from classic.recommend.features import Features, stage_features
+from classic.recommend.features import Features, stage_features, united
 from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
+from classic.recommend.reasons import contributed
 from classic.recommend.scorer import Catalogue, Scorer
 from classic.recommend.splits import leave_last_out
 from classic.recommend.threads import cores, limited
 from classic.recommend.topk import top_k
+from classic.recommend.trees import Trees
 
 _BEHIND = np.float32(1e4)
 """How far what is no candidate stands behind the candidates: far more than trees give."""
-_SEEN = np.float32(1e6)
-"""How far what a user knows stands behind the rest while candidates are sought."""
 _MANY = 1_000_000
 """Examples from which on threads are worth waiting for."""
 
@@ -40,7 +39,7 @@ class TwoStage:
         self.settings = chosen
         self.members = [opened(one) for one in chosen.members]
         self.features = Features()
-        self.trees: Any = None
+        self.trees: Trees | None = None
 
     def fit(self, interactions: Interactions, catalogue: Catalogue) -> None:
         before, _ = leave_last_out(interactions, self.settings.steps)
@@ -53,29 +52,31 @@ class TwoStage:
         picked, features, out = self._propose(histories)
         out -= _BEHIND
         if self.trees is not None and len(features):
-            out[picked] = self._predict(features)
+            out[picked] = self.trees.predict(features)
         return out
+
+    def contributions(self, history: Histories, items: Numbers) -> Scores:
+        """(events, items): the members', each divided by its largest and added up."""
+        return contributed(self.members, [1.0] * len(self.members), history, items)
 
     def save(self, folder: Path) -> None:
         save_members(self.members, folder)
         self.features.save(folder)
         if self.trees is not None:
-            (folder / "trees.txt").write_text(self.trees.model_to_string(), "utf-8")
+            (folder / "trees.txt").write_text(self.trees.text, "utf-8")
 
     def load(self, folder: Path) -> None:
-        import lightgbm
-
         load_members(self.members, folder)
         self.features.load(folder)
         if (folder / "trees.txt").exists():
-            self.trees = lightgbm.Booster(model_str=(folder / "trees.txt").read_text("utf-8"))
+            self.trees = Trees.read(folder / "trees.txt")
 
     def _fit_members(self, interactions: Interactions, catalogue: Catalogue) -> None:
         for member in self.members:
             member.fit(interactions, catalogue)
         self.features.fit(interactions, catalogue)
 
-    def _fit_trees(self, histories: Histories) -> Any:
+    def _fit_trees(self, histories: Histories) -> Trees | None:
         """None where no history is long enough or no next event was ever proposed."""
         import lightgbm
 
@@ -85,7 +86,8 @@ class TwoStage:
         if not labels.any():
             return None
         data = lightgbm.Dataset(features, labels, group=sizes)
-        return lightgbm.train(self._parameters(_threads(len(labels))), data, self.settings.trees)
+        parameters = self._parameters(_threads(len(labels)))
+        return Trees(lightgbm.train(parameters, data, self.settings.trees).model_to_string())
 
     def _examples(self, histories: Histories, age: int) -> tuple[Scores, Scores, Numbers]:
         """Candidates for the event with ``age`` events after it: features, whether it is the event,
@@ -107,20 +109,13 @@ class TwoStage:
         scores of everything, standardised."""
         scores = [member.scores(histories) for member in self.members]
         first = standardised(scores[0].copy())
-        proposed = np.zeros(scores[0].shape, dtype=np.bool_)
         places = []
         for values in scores:
-            values[histories.rows, histories.items] -= _SEEN
-            places.append(top_k(values, self.settings.candidates)[0][:, : values.shape[1]])
-            np.put_along_axis(proposed, places[-1], True, axis=1)
-        proposed[histories.rows, histories.items] = False
-        picked = rows, items = np.nonzero(proposed)
-        stages = stage_features(scores, places, picked)
-        return picked, self.features.of(histories, rows, items, stages), first
-
-    def _predict(self, features: Scores) -> NDArray[np.float64]:
-        predicted: NDArray[np.float64] = self.trees.predict(features, num_threads=1)
-        return predicted
+            values[histories.rows, histories.items] = -np.inf
+            places.append(top_k(values, self.settings.candidates)[0])
+        picked, ranks = united(np.stack(places), first.shape[1])
+        stages = stage_features(scores, places, picked, ranks)
+        return picked, self.features.of(histories, *picked, stages), first
 
     def _parameters(self, threads: int) -> dict[str, Any]:
         chosen = self.settings

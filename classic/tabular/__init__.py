@@ -1,1 +1,1 @@
-"""Tables with one target: preparation, candidates, tuning, calibration, intervals, export."""
+"""Tables: a class or a number for each row, by rules of a schema and what earlier rows became."""
