@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Background(Generic[T]):
@@ -92,7 +92,7 @@ class Background(Generic[T]):
             self._write(items)
         except Exception:
             # This thread must outlive whatever one batch brings.
-            _log.exception("%s: %d records are lost.", self._name, len(items))
+            log.exception("%s: %d records are lost.", self._name, len(items))
             self._drop(len(items))
 
     def _drop(self, count: int) -> None:

@@ -31,7 +31,7 @@ CHECK_EVERY_S = 1.0
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NOBODY = b"\0" * 32
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class KeyRing:
         try:
             self._by_digest = _index(read_keys(path))
         except ConfigError as error:
-            _log.error("the keys stay as they were: %s", error)
+            log.error("the keys stay as they were: %s", error)
 
 
 def key_ring(state: State, environment: Mapping[str, str] = os.environ) -> KeyRing:

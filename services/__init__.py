@@ -1,0 +1,1 @@
+"""HTTP services over predictors: thin, and the only place that knows BentoML."""
