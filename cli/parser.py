@@ -18,6 +18,7 @@ commands (each has its own --help):
   run.py promote NAME --version N make a version the champion
   run.py rollback NAME            give the place back to the champion before
   run.py ui                       the MLflow UI on this project's store
+  run.py keys add|list|revoke     who may ask a service, and for what
 
 examples:
   python run.py --pipeline rag
@@ -126,6 +127,20 @@ def ui_parser() -> Parser:
         "--zenml", action="store_true", help="serve ZenML's dashboard instead (loopback only)"
     )
     return _with_stack(parser)
+
+
+def keys_parser() -> Parser:
+    parser = _parser("run.py keys", "API keys of services: add one, list them, revoke one.")
+    parser.add_argument("action", choices=("add", "list", "revoke"))
+    parser.add_argument("name", nargs="?", help="of the key to add or revoke")
+    parser.add_argument(
+        "--scopes",
+        metavar="SCOPE,SCOPE",
+        default="predict,feedback",
+        help="what the key may do: predict, feedback, admin (default: predict,feedback)",
+    )
+    parser.add_argument("--file", metavar="FILE", help="this file, not the one in the state folder")
+    return parser
 
 
 def _with_stack(parser: Parser) -> Parser:
