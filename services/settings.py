@@ -36,9 +36,9 @@ class ServiceSettings(Frozen):
     """``name`` is a registered model in the registry at ``tracking_uri``, of which the champion is
     served, or always ``version``; ``bundle`` is a folder that is served instead.
 
-    ``workers`` and ``threads`` (of each) 0: as the machine has cores. ``devices``: one GPU for each
-    worker, by its number; none on a processor. ``rate``: requests a minute for each key, 0 any
-    number. ``watch_s``: how often the registry is asked for the champion.
+    ``device``: ``cpu`` or ``cuda``; ``gpus``: of each worker the number of its own. ``threads``:
+    of each worker. ``rate``: requests a minute for each key, 0 any number. ``watch_s``: how often
+    the registry is asked for the champion.
     """
 
     name: str = ""
@@ -50,7 +50,8 @@ class ServiceSettings(Frozen):
     port: int = Field(3000, ge=0, le=65_535)
     workers: int = Field(1, ge=1)
     threads: int = Field(1, ge=1)
-    devices: tuple[str, ...] = ()
+    device: str = "cpu"
+    gpus: tuple[str, ...] = ()
     limits: Limits = Limits()
     rate: float = Field(0, ge=0)
     insecure: bool = False
