@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class OtlpTracer:
-    """Sends spans to ``url``; see ``lifecycle.tracing``. ``service``: what they are said to be of."""
+    """Sends spans of ``service`` to ``url``; see ``lifecycle.tracing``."""
 
     def __init__(
         self,
