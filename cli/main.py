@@ -16,6 +16,7 @@ COMMANDS: dict[str, Callable[[], parser.Parser]] = {
     "models": parser.models_parser,
     "promote": parser.promote_parser,
     "rollback": parser.rollback_parser,
+    "serve": parser.serve_parser,
     "ui": parser.ui_parser,
 }
 

@@ -50,13 +50,16 @@ class Router:
         if methods is None:
             page = self._pages.find(path, self._surface)
             if page is None:
+                self.context.holder.serving()
                 raise Refused(404, f"there is nothing at {path[:200]!r}.", "See /docs.")
             methods = {"GET": _always(page)}
         handler = methods.get("GET" if method == "HEAD" else method)
         if handler is None:
             allowed = ", ".join(sorted(methods))
             headers = ((b"allow", allowed.encode()),)
-            raise Refused(405, f"{path[:200]!r} does not take {method}.", f"Use {allowed}.", headers)
+            raise Refused(
+                405, f"{path[:200]!r} does not take {method}.", f"Use {allowed}.", headers
+            )
         return handler
 
     def _learn(self) -> None:

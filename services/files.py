@@ -1,4 +1,4 @@
-"""Rows in the files that people send: CSV and Parquet. Values of CSV stay text; blanks are missing."""
+"""Rows in the files that people send: CSV, whose values stay text, and Parquet."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ def _csv(body: bytes, most: int) -> list[dict[str, Any]]:
     try:
         text = body.decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        rows = []
+        rows: list[dict[str, Any]] = []
         for row in reader:
             if None in row:
                 raise Refused(400, f"line {reader.line_num} has more fields than the first one.")

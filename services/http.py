@@ -40,7 +40,9 @@ class Request:
     @property
     def media_type(self) -> str:
         """Of the body, in lower case and without parameters."""
-        return header(self.scope, b"content-type").partition(b";")[0].strip().lower().decode("latin-1")
+        return (
+            header(self.scope, b"content-type").partition(b";")[0].strip().lower().decode("latin-1")
+        )
 
     async def body(self) -> bytes:
         if self._body is None:

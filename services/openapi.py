@@ -51,7 +51,8 @@ def _schemas(routes: Sequence[Route]) -> tuple[dict[type[BaseModel], Any], dict[
     found, whole = models_json_schema(
         [(model, "validation") for model in ordered], ref_template=_REFS
     )
-    return {model: schema for (model, _), schema in found.items()}, dict(whole["$defs"])
+    schemas = {model: found[model, "validation"] for model in ordered}
+    return schemas, dict(whole["$defs"])
 
 
 def _limit(schemas: dict[str, Any], limits: Limits) -> None:

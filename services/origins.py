@@ -27,7 +27,7 @@ class Registered:
         if self.version is not None:
             return model_of(self.tracker.version(self.name, self.version))
         champion = self.tracker.champion(self.name)
-        return champion and model_of(champion)
+        return model_of(champion) if champion else None
 
     def load(self, model: Model) -> Any:
         version = self.tracker.version(self.name, model.version)

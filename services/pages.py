@@ -39,7 +39,8 @@ class Pages:
         if path == "/docs":
             return self._replies[DOCS]
         if path == "/":
-            return self._replies.get(START.get(surface, DOCS) if surface else DOCS) or (
-                self._replies[DOCS]
+            return (
+                self._replies.get(START.get(surface, DOCS) if surface else DOCS)
+                or (self._replies[DOCS])
             )
         return self._replies.get(path.removeprefix("/page/")) if path.startswith("/page/") else None

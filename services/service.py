@@ -5,6 +5,7 @@ BentoML's own middlewares (tracing, a task for a timeout, a context) would take 
 a small model.
 """
 
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -41,7 +42,7 @@ class Mounted:
 MOUNTED = Mounted()
 
 
-class Direct(Service[Any]):
+class Direct(Service[Any]):  # type: ignore[misc]
     """A BentoML service whose HTTP requests go to the mounted application at once."""
 
     def to_asgi(self, is_main: bool = True) -> Any:
@@ -71,6 +72,8 @@ class Models:
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         lines = JsonLines(with_text=settings.log_texts)
         log_as_json(lines)
+        # The guard writes these lines; without a handler uvicorn does not even make them.
+        logging.getLogger("uvicorn.access").propagate = False
         self._lines = lines
         self._records = RequestLog(settings.folders().requests)
         self._places = Places(settings.limits.concurrency, settings.limits.queue)
@@ -95,7 +98,7 @@ class Models:
             log=lines,
         )
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def close(self) -> None:
         self._holder.stop()
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -2,16 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import Executor
-from contextlib import closing
 from contextvars import copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-async def streamed(executor: Executor, make: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
+async def streamed(executor: Executor, make: Callable[[], Iterator[T]]) -> AsyncGenerator[T, None]:
     """The items of ``make()``, which runs in ``executor``.
 
     Once the reader stops, is cancelled or closes this iterator, no further item is asked for and
@@ -41,15 +40,11 @@ async def streamed(executor: Executor, make: Callable[[], Iterator[T]]) -> Async
 
 
 def _pass_on(items: Iterator[T], hand_over: Callable[[T], None], stopped: threading.Event) -> None:
-    """Generators are closed; other iterators have nothing to close."""
-    if not hasattr(items, "close"):
+    try:
         for item in items:
             hand_over(item)
             if stopped.is_set():
                 return
-        return
-    with closing(items):
-        for item in items:
-            hand_over(item)
-            if stopped.is_set():
-                return
+    finally:
+        if isinstance(items, Generator):
+            items.close()

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from services.context import Context
-from services.http import Reply, Request, Route, reply
+from services.http import Handler, Reply, Request, Route, reply
 from services.metrics import TEXT
 from services.served import Failure, Served
 
@@ -38,14 +38,16 @@ class AboutRoutes:
         self.context = context
 
     def routes(self) -> list[Route]:
+        def plain(path: str, handler: Handler, about: str) -> Route:
+            return Route("GET", path, handler, about, gives="text/plain")
+
         alive = "Whether the process answers."
-        plain = {"gives": "text/plain"}
         return [
             Route("GET", "/v1/info", self.info, "Which model serves, and how.", answer=Info),
-            Route("GET", "/healthz", self.alive, alive, **plain),
-            Route("GET", "/livez", self.alive, alive, **plain),
-            Route("GET", "/readyz", self.ready, "200 once the model is warm, else 503.", **plain),
-            Route("GET", "/metrics", self.metrics, "Counts for Prometheus.", **plain),
+            plain("/healthz", self.alive, alive),
+            plain("/livez", self.alive, alive),
+            plain("/readyz", self.ready, "200 once the model is warm, else 503."),
+            plain("/metrics", self.metrics, "Counts for Prometheus."),
         ]
 
     async def info(self, request: Request) -> Reply:

@@ -18,7 +18,9 @@ from services.streams import streamed
 
 Filter = dict[str, str | int | list[str | int]]
 QUESTION = "How do I roll back a model?"
-_FILTERS = Field({}, description="uri, title, heading, suffix, page; see docs/rag-tuning.md")
+_FILTERS: Filter = Field(
+    {}, description="uri, title, heading, suffix, page; see docs/rag-tuning.md"
+)
 
 
 class Ask(Body):
@@ -247,4 +249,3 @@ def _id_of(table: Any, source: str) -> str | None:
 
     at = pc.index(table["uri"], source).as_py()
     return None if at < 0 else str(table["doc_id"][at].as_py())
-

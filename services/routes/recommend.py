@@ -14,7 +14,7 @@ LONGEST = 1_000
 
 
 class Wish(Body):
-    """By ``user_id``, or by a ``history`` of ids, the oldest first; with neither the rule answers."""
+    """By ``user_id``, or by a ``history`` of ids, the oldest first; else the rule answers."""
 
     user_id: str = Field("", max_length=200)
     history: list[str] = Field([], max_length=LONGEST)

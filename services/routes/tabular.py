@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from services.context import Call, Context
 from services.files import MEDIA_TYPES, rows_of
@@ -78,9 +78,7 @@ class TabularRoutes:
         limit = self.context.settings.limits.rows
         return await self.context.run(lambda: rows_of(request.media_type, body, limit))
 
-    def _note(
-        self, call: Call, rows: list[Mapping[str, Any]], found: list[dict[str, Any]]
-    ) -> None:
+    def _note(self, call: Call, rows: list[Mapping[str, Any]], found: list[dict[str, Any]]) -> None:
         errors = sum("error" in one for one in found)
         self.context.metrics.rows(len(found), errors, call.served.model)
         secret = sensitive(call.served.predictor)
