@@ -8,6 +8,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from pydantic import BaseModel
+
 from services.guard.asgi import state_of
 from services.http import Request
 from services.metrics import Metrics
@@ -33,6 +35,15 @@ class NoRecords:
 
     def append(self, record: Mapping[str, Any]) -> bool:
         return False
+
+
+class Signed(BaseModel):
+    """Which model answered which request."""
+
+    model: str
+    version: int
+    data_version: str
+    request_id: str
 
 
 @dataclass(frozen=True)

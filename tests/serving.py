@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from lifecycle.atomic import write_text
+from lifecycle.bundle import open_bundle, read_manifest
 from lifecycle.fingerprint import ROOT
 from lifecycle.predictors import load
 from lifecycle.stages import VERSION
@@ -89,7 +90,16 @@ class Folders:
 
     def load(self, model: Model) -> Any:
         self.loaded.append(model.version)
-        return load(self.paths[model.version - 1])
+        return opened(self.paths[model.version - 1])
+
+
+def opened(path: Path) -> Any:
+    """The predictor of a bundle."""
+    if read_manifest(path).kind == "rag":
+        return load(path)
+    from classic.recommend.predictor import RecommendPredictor
+
+    return RecommendPredictor(open_bundle(path))
 
 
 class Kept:
@@ -168,8 +178,6 @@ def events(text: str) -> list[tuple[str, Any]]:
 
 def register(tracker: Tracker, name: str, bundle: Path) -> int:
     run_id = tracker.log_run(Run(name, "r", {}, {"ndcg@10": 0.5}, {}))
-    from lifecycle.bundle import read_manifest
-
     tags = {"gate": "passed", "data_version": read_manifest(bundle).data_version}
     return tracker.register(name, bundle, run_id, tags, ["numpy"]).number
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from lifecycle.errors import MLOpsError
 from rag.predictor import as_json
 from rag.types import Answer, Passage
-from services.context import Call, Context
+from services.context import Call, Context, Signed
 from services.guard.asgi import Refused
 from services.http import Body, Reply, Request, Route, Stream, broken_off, event, reply
 from services.streams import streamed
@@ -34,15 +34,6 @@ class Search(Body):
     question: str = Field(min_length=1)
     k: int | None = Field(None, ge=1)
     filters: Filter = _FILTERS
-
-
-class Signed(BaseModel):
-    """Which model answered."""
-
-    model: str
-    version: int
-    data_version: str
-    request_id: str
 
 
 class Cited(BaseModel):

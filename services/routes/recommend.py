@@ -5,10 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.context import Context
+from services.context import Context, Signed
 from services.guard.asgi import Refused
 from services.http import Body, Reply, Request, Route, reply
-from services.routes.rag import Signed
 
 LONGEST = 1_000
 

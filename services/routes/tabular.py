@@ -6,11 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
-from services.context import Call, Context
+from services.context import Call, Context, Signed
 from services.files import MEDIA_TYPES, rows_of
 from services.guard.asgi import Refused
 from services.http import Body, Reply, Request, Route, reply
-from services.routes.rag import Signed
 from services.surfaces import example_row
 
 # So many rows are predicted in less time than a thread costs the others.
