@@ -2,10 +2,10 @@
 
 import asyncio
 
-from services.guard.asgi import CLOSE, App, Message, Receive, Refused, Scope, Send, header
+from services.guard.asgi import CLOSE, App, Message, Receive, Refused, Scope, Send, header, state_of
 
 
-class Gone(Exception):
+class _Gone(Exception):
     """The client left before it had sent its request."""
 
 
@@ -31,7 +31,11 @@ class BodyLimit:
             raise self._too_large()
         if not declared and not header(scope, b"transfer-encoding"):
             return await self.app(scope, receive, send)
-        before: list[Message] = [await self._body(receive)]
+        try:
+            before = [await self._body(receive)]
+        except _Gone:
+            state_of(scope)["error"] = "ClientGone"
+            return
 
         async def replayed() -> Message:
             return before.pop() if before else await receive()
@@ -84,5 +88,5 @@ _SOON = (b"retry-after", b"1")
 async def _next(receive: Receive) -> Message:
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise Gone
+        raise _Gone
     return message
