@@ -19,7 +19,7 @@ from services.guard.asgi import App, Receive, Scope, Send, state_of
 from services.guard.body import BodyLimit
 from services.guard.chain import Guard, guarded
 from services.guard.concurrency import Places
-from services.guard.deadline import Deadline
+from services.guard.deadline import EVERY_S, Deadline
 from services.guard.errors import JsonErrors
 from services.guard.logs import JsonLines, log_as_json
 from services.guard.rate import Rates
@@ -161,7 +161,7 @@ def test_a_slow_body_is_given_up_and_holds_no_place() -> None:
 
 
 def test_bodies_that_arrive_at_once_share_a_budget() -> None:
-    limit = BodyLimit(echo, 10, 5, budget=15)
+    limit = BodyLimit(echo, 10, budget=15)
     app = RequestId(JsonErrors(limit))
 
     async def together() -> list[int]:
@@ -375,10 +375,14 @@ def test_a_client_that_goes_away_cancels_its_request(app: Any) -> None:
 
 def test_the_watch_takes_nothing_from_a_late_reader() -> None:
     async def late(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.05)
-        await echo(scope, receive, send)
+        first = await receive()
+        await asyncio.sleep(4 * EVERY_S)
+        rest = await body_of(receive)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": first["body"] + rest})
 
-    assert run(RequestId(Deadline(late, 5, grace_s=0.01)), parts=[b"one", b"two"]).body == b"onetwo"
+    app = RequestId(Deadline(late, 5, 5))
+    assert run(app, parts=[b"one", b"two"]).body == b"onetwo"
 
 
 def test_every_response_has_the_security_headers() -> None:
@@ -477,11 +481,22 @@ def test_the_message_of_an_error_is_logged_only_if_texts_are_allowed(
     assert ("private" in path.read_text()) == with_text
 
 
+def test_no_text_can_break_a_line(lines: tuple[JsonLines, Path]) -> None:
+    log, path = lines
+    for text in ("two\nlines", "half \ud800 a pair", "\x00", "ä" * 5000):
+        log.put({"time": 0.5, "text": text})
+    log.close()
+    read = read_lines(path)
+    assert read[0]["text"] == "two\nlines"
+    assert len(read) == 4
+    assert read[0]["time"] == "1970-01-01T00:00:00.500000+00:00"
+
+
 def test_a_log_that_nobody_reads_drops_lines_and_blocks_nobody() -> None:
     reader, writer = os.pipe()
     log = JsonLines(writer, capacity=100)
     for _ in range(2000):
-        log.put(lambda: {"text": "x" * 1000})
+        log.put({"time": 0.0, "text": "x" * 1000})
     assert log.dropped > 0
     os.close(reader)
     log.close()

@@ -52,7 +52,7 @@ class JsonErrors:
 
 async def send_error(scope: Scope, send: Send, error: Exception) -> None:
     """The response that ``error`` stands for."""
-    status, message, remedy = _told(error)
+    status, message, remedy = told(error)
     body = error_body(status, message, remedy, state_of(scope).get("request_id", ""))
     headers = error.headers if isinstance(error, Refused) else ()
     await send_json(send, status, body, headers)
@@ -77,7 +77,7 @@ async def send_json(send: Send, status: int, body: bytes, headers: Headers = ())
     await send({"type": "http.response.body", "body": body})
 
 
-def _told(error: Exception) -> tuple[int, str, str]:
+def told(error: Exception) -> tuple[int, str, str]:
     """Status, message and remedy for the client."""
     if isinstance(error, MLOpsError):
         if error.http_status < 500 or isinstance(error, Refused):
