@@ -1,16 +1,16 @@
-"""Bodies: read whole before anything is computed, counted as they arrive, and in time."""
+"""Bodies: read whole before anything is computed, and counted as they arrive."""
 
-import asyncio
+from services.guard.asgi import CLOSE, App, Message, Receive, Refused, Scope, Send, header, state_of
 
-from services.guard.asgi import CLOSE, App, Message, Receive, Refused, Scope, Send, header
+_AFTER = (b"retry-after", b"1")
 
 
-class Gone(Exception):
+class _Gone(Exception):
     """The client left before it had sent its request."""
 
 
 class BodyLimit:
-    """413 for a body beyond ``most`` bytes, 408 for one that takes longer than ``seconds``.
+    """413 for a body beyond ``most`` bytes.
 
     The application gets the body in one message. As it is read here, a client that sends slowly
     holds no place in the service, only what it has sent; ``budget`` bytes bound that for all
@@ -18,8 +18,8 @@ class BodyLimit:
     where it is too large.
     """
 
-    def __init__(self, app: App, most: int, seconds: float, budget: int = 64 * 1024 * 1024) -> None:
-        self.app, self.most, self.seconds = app, most, seconds
+    def __init__(self, app: App, most: int, budget: int = 64 * 1024 * 1024) -> None:
+        self.app, self.most = app, most
         self.budget = max(budget, most)
         self.held = 0
 
@@ -29,9 +29,11 @@ class BodyLimit:
         declared = header(scope, b"content-length")
         if declared.isdigit() and int(declared) > self.most:
             raise self._too_large()
-        if not declared and not header(scope, b"transfer-encoding"):
-            return await self.app(scope, receive, send)
-        before: list[Message] = [await self._body(receive)]
+        try:
+            before = [await self._body(receive)]
+        except _Gone:
+            state_of(scope)["error"] = "ClientGone"
+            return
 
         async def replayed() -> Message:
             return before.pop() if before else await receive()
@@ -39,16 +41,10 @@ class BodyLimit:
         await self.app(scope, replayed, send)
 
     async def _body(self, receive: Receive) -> Message:
-        try:
-            async with asyncio.timeout(self.seconds):
-                message = await _next(receive)
-                if len(message.get("body", b"")) > self.most:
-                    raise self._too_large()
-                return await self._rest(message, receive) if message.get("more_body") else message
-        except TimeoutError:
-            raise Refused(
-                408, f"the request did not arrive within {self.seconds:g} s.", headers=CLOSE
-            ) from None
+        message = await _next(receive)
+        if len(message.get("body", b"")) > self.most:
+            raise self._too_large()
+        return await self._rest(message, receive) if message.get("more_body") else message
 
     async def _rest(self, message: Message, receive: Receive) -> Message:
         parts, size = [message.get("body", b"")], 0
@@ -66,23 +62,18 @@ class BodyLimit:
 
     def _hold(self, size: int) -> int:
         if self.held + size > self.budget:
-            raise Refused(
-                503, "too many bodies are arriving at once.", "Try again.", (_SOON, *CLOSE)
-            )
+            problem = "too many bodies are arriving at once."
+            raise Refused(503, problem, "Try again.", (_AFTER, *CLOSE))
         self.held += size
         return size
 
     def _too_large(self) -> Refused:
-        return Refused(
-            413, f"the body is larger than {self.most} bytes.", "Send less at once.", CLOSE
-        )
-
-
-_SOON = (b"retry-after", b"1")
+        problem = f"the body is larger than {self.most} bytes."
+        return Refused(413, problem, "Send less at once.", CLOSE)
 
 
 async def _next(receive: Receive) -> Message:
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise Gone
+        raise _Gone
     return message

@@ -49,8 +49,8 @@ def guarded(app: App, guard: Guard) -> App:
     What is cheap and needs no body refuses first; a place is held only while the answer is made.
     """
     app = Concurrency(app, guard.places, FREE)
-    app = Deadline(app, guard.seconds)
-    app = BodyLimit(app, guard.body_bytes, guard.body_seconds)
+    app = BodyLimit(app, guard.body_bytes)
+    app = Deadline(app, guard.seconds, guard.body_seconds)
     if guard.per_minute:
         app = RateLimit(app, Rates(guard.per_minute / 60, guard.per_minute), FREE)
     if guard.keys is not None:

@@ -5,19 +5,19 @@ of errors may quote what a user wrote: unless texts are allowed, a line names th
 arose, and leaves its message out.
 """
 
+import json
 import logging
 import os
+import stat
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from lifecycle.background import Background
 from services.guard.asgi import App, Message, Receive, Scope, Send, state_of
 
-# What POSIX writes to a pipe in one piece: lines of several processes do not mix.
-_PIECE = 4096
 # What routes may put into the request's state for the access line.
 FACTS = ("client", "model", "version", "error")
 Line = dict[str, Any]
@@ -28,28 +28,23 @@ class JsonLines:
 
     def __init__(self, out: int = 2, *, with_text: bool = False, capacity: int = 20_000) -> None:
         self.out, self.with_text = out, with_text
-        self._queue: Background[Callable[[], Line]] = Background(
-            self._write, "log", capacity=capacity
-        )
+        # Lines of several processes do not mix: POSIX writes so much to a pipe in one piece.
+        self._piece = 4096 if stat.S_ISFIFO(os.fstat(out).st_mode) else 1 << 20
+        self._queue: Background[Line] = Background(self._write, "log", capacity=capacity)
 
     @property
     def dropped(self) -> int:
         return self._queue.dropped
 
-    def put(self, make: Callable[[], Line]) -> None:
-        """Queue a line; ``make`` is called in the thread."""
-        self._queue.put(make)
+    def put(self, line: Line) -> None:
+        """Queue a line. ``time`` holds seconds since 1970."""
+        self._queue.put(line)
 
     def close(self) -> None:
         self._queue.close()
 
-    def _write(self, makers: list[Callable[[], Line]]) -> None:
-        import orjson
-
-        lines = [
-            orjson.dumps(make(), default=str, option=orjson.OPT_APPEND_NEWLINE) for make in makers
-        ]
-        for piece in _pieces(lines):
+    def _write(self, lines: list[Line]) -> None:
+        for piece in _pieces(map(_dumped, lines), self._piece):
             os.write(self.out, piece)
 
 
@@ -61,8 +56,7 @@ class JsonHandler(logging.Handler):
         self.lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = record_line(record, self.lines.with_text)
-        self.lines.put(lambda: line)
+        self.lines.put(record_line(record, self.lines.with_text))
 
 
 def log_as_json(lines: JsonLines, level: int = logging.INFO) -> None:
@@ -93,15 +87,14 @@ class AccessLog:
         try:
             await self.app(scope, receive, noted)
         finally:
-            took, at = time.perf_counter() - began, time.time()
-            self.lines.put(lambda: access_line(scope, status, took, at))
+            self.lines.put(access_line(scope, status, time.perf_counter() - began))
 
 
-def access_line(scope: Scope, status: int, took: float, at: float) -> Line:
+def access_line(scope: Scope, status: int, took: float) -> Line:
     """The line of one request. ``status`` 0: the client left before there was one."""
     state = state_of(scope)
     line: Line = {
-        "time": _time(at),
+        "time": time.time(),
         "level": "INFO",
         "logger": "access",
         "request_id": state.get("request_id", ""),
@@ -110,13 +103,16 @@ def access_line(scope: Scope, status: int, took: float, at: float) -> Line:
         "status": status,
         "ms": round(took * 1000, 3),
     }
-    return line | {name: state[name] for name in FACTS if name in state}
+    for name in FACTS:
+        if name in state:
+            line[name] = state[name]
+    return line
 
 
 def record_line(record: logging.LogRecord, with_text: bool) -> Line:
     """The line of one log record; see the module about ``with_text``."""
     line: Line = {
-        "time": _time(record.created),
+        "time": record.created,
         "level": record.levelname,
         "logger": record.name,
         "message": record.getMessage(),
@@ -141,16 +137,23 @@ def _error(error: BaseException, with_text: bool) -> Line:
     return told
 
 
-def _pieces(lines: Iterable[bytes]) -> Iterable[bytes]:
+def _dumped(line: Line) -> bytes:
+    import orjson
+
+    line["time"] = datetime.fromtimestamp(line["time"], UTC)
+    try:
+        return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        # Half a surrogate pair, for example, in the message of a library.
+        return json.dumps(line, default=str).encode() + b"\n"
+
+
+def _pieces(lines: Iterable[bytes], size: int) -> Iterable[bytes]:
     piece = b""
     for line in lines:
-        if piece and len(piece) + len(line) > _PIECE:
+        if piece and len(piece) + len(line) > size:
             yield piece
             piece = b""
         piece += line
     if piece:
         yield piece
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
