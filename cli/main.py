@@ -15,6 +15,7 @@ COMMANDS: dict[str, Callable[[], parser.Parser]] = {
     "keys": parser.keys_parser,
     "models": parser.models_parser,
     "new": parser.new_parser,
+    "package": parser.package_parser,
     "promote": parser.promote_parser,
     "rollback": parser.rollback_parser,
     "serve": parser.serve_parser,

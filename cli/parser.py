@@ -18,6 +18,7 @@ commands (each has its own --help):
   run.py promote NAME --version N make a version the champion
   run.py rollback NAME            give the place back to the champion before
   run.py serve NAME               the champion over HTTP, with a page and API docs
+  run.py package NAME             a Bento of the champion, and Kubernetes manifests
   run.py new usecase NAME         a folder for a CSV or Parquet file of your own
   run.py ui                       the MLflow UI on this project's store
   run.py keys add|list|revoke     who may ask a service, and for what
@@ -143,6 +144,19 @@ def serve_parser() -> Parser:
         action="append",
         default=[],
         help="one setting of the service, as limits.seconds=60",
+    )
+    return _with_stack(parser)
+
+
+def package_parser() -> Parser:
+    parser = _parser("run.py package", "Make a Bento of a model's champion.")
+    parser.add_argument("name", help="registered model")
+    parser.add_argument("--version", metavar="N", type=int, help="this version, not the champion")
+    parser.add_argument(
+        "--kubernetes", metavar="DIR", help="write the Dockerfile and Kubernetes manifests there"
+    )
+    parser.add_argument(
+        "--image", metavar="NAME:TAG", help="what the manifests run (default: the Bento's tag)"
     )
     return _with_stack(parser)
 

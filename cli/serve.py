@@ -20,7 +20,7 @@ from services.workers import Plan
 def main(options: argparse.Namespace) -> int:
     state = State.from_env()
     tracker = tracker_of(load_stack(options.stack, state), state)
-    version = _version(tracker, options)
+    version = version_of(tracker, options)
     bundle = open_bundle(Path(tracker.bundle_path(version)), state.receipts)
     found = planned(bundle, options.gpus, options.workers)
     settings = admitted(_settings(options, state, tracker, found))
@@ -28,7 +28,7 @@ def main(options: argparse.Namespace) -> int:
     replace_process(settings)
 
 
-def _version(tracker: Tracker, options: argparse.Namespace) -> Version:
+def version_of(tracker: Tracker, options: argparse.Namespace) -> Version:
     if options.version is not None:
         return tracker.version(options.name, options.version)
     tracker.versions(options.name)  # an unknown name gets its own error

@@ -5,6 +5,7 @@ request log, caches) goes to volumes that end with the pod. Another address than
 API keys: they come from a secret.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,15 @@ import yaml
 
 from lifecycle.atomic import write_text
 from lifecycle.errors import UsageError
+from lifecycle.keys import VARIABLE as KEYS
 from lifecycle.resources import Resources
+from services.settings import VARIABLE
+from services.workers import assign
 
 PORT = 3000
 USER = 1034
 """BentoML's user in the images that it builds."""
-STATE = "/state"
+STATE, TEMPORARY = "/state", "/tmp"
 _UNITS = {"KB": "k", "MB": "M", "GB": "G", "TB": "T", "KiB": "Ki", "MiB": "Mi"}
 _UNITS |= {"GiB": "Gi", "TiB": "Ti"}
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?")
@@ -50,17 +54,27 @@ def write(deployed: Deployed, folder: Path) -> list[Path]:
 
 def manifests(deployed: Deployed) -> dict[str, dict[str, Any]]:
     """File name to manifest. Raises UsageError for a name that Kubernetes does not take."""
-    if not _NAME.fullmatch(deployed.name):
-        raise UsageError(
-            f"{deployed.name!r} cannot name a Kubernetes deployment.",
-            "It takes lower-case letters, digits and -, at most 52.",
-        )
+    checked_name(deployed.name)
     return {
         "deployment.yaml": _deployment(deployed),
         "service.yaml": _service(deployed),
         "autoscaler.yaml": _autoscaler(deployed),
         "disruption-budget.yaml": _budget(deployed),
     }
+
+
+def name_of(model: str) -> str:
+    """How a model is named in a cluster. Raises UsageError where Kubernetes would not take it."""
+    return checked_name(model.lower().replace("_", "-"))
+
+
+def checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot name a Kubernetes deployment.",
+            "It takes lower-case letters, digits and -, at most 52.",
+        )
+    return name
 
 
 def quantity(memory: str) -> str:
@@ -115,9 +129,12 @@ def _container(deployed: Deployed) -> dict[str, Any]:
         "args": ["serve", "--host", "0.0.0.0", "--port", str(PORT)],
         "ports": [{"name": "http", "containerPort": PORT}],
         "env": [
+            {"name": VARIABLE, "value": json.dumps(_settings(deployed.resources))},
             {"name": "MLOPS_HOME", "value": STATE},
-            {"name": "HOME", "value": "/tmp"},
-            {"name": "MLOPS_API_KEYS", "valueFrom": keys},
+            {"name": "HOME", "value": TEMPORARY},
+            # BentoML writes its counters there.
+            {"name": "BENTOML_HOME", "value": f"{TEMPORARY}/bentoml"},
+            {"name": KEYS, "valueFrom": keys},
         ],
         "resources": _demand(deployed.resources),
         # A bundle may take minutes to load; until then the other two probes wait.
@@ -131,14 +148,25 @@ def _container(deployed: Deployed) -> dict[str, Any]:
         },
         "volumeMounts": [
             {"name": "state", "mountPath": STATE},
-            {"name": "temporary", "mountPath": "/tmp"},
+            {"name": "temporary", "mountPath": TEMPORARY},
         ],
     }
 
 
+def _settings(resources: Resources) -> dict[str, Any]:
+    """What a pod cannot find out: which part of its node's cores is meant for it."""
+    gpus = 0 if resources.gpus == "auto" else resources.gpus
+    plan = assign("", "", tuple(map(str, range(gpus))), 0, _cpus(resources))
+    return {"host": "0.0.0.0", "workers": plan.workers, "threads": plan.threads}
+
+
+def _cpus(resources: Resources) -> int:
+    return resources.cpus or 1
+
+
 def _demand(resources: Resources) -> dict[str, Any]:
     """Memory and GPUs are limits too; processors are not: a limit would only slow pods down."""
-    wanted = {"cpu": str(resources.cpus or 1)}
+    wanted = {"cpu": str(_cpus(resources))}
     limits = {}
     if resources.memory:
         limits["memory"] = quantity(resources.memory)

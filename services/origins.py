@@ -35,14 +35,14 @@ class Registered:
 
 
 class Folder:
-    """A bundle in a folder, which never changes."""
+    """A bundle in a folder, which never changes; ``version`` 0 where it is in no registry."""
 
-    def __init__(self, path: Path, device: str) -> None:
-        self.path, self.device = path, device
+    def __init__(self, path: Path, device: str, version: int = 0) -> None:
+        self.path, self.device, self.version = path, device, version
 
     def wanted(self) -> Model | None:
         manifest = read_manifest(self.path)
-        return Model(manifest.name, 0, manifest.data_version)
+        return Model(manifest.name, self.version, manifest.data_version)
 
     def load(self, model: Model) -> Any:
         return load(self.path, self.device)
@@ -54,7 +54,7 @@ def model_of(version: Version) -> Model:
 
 def origin_of(settings: ServiceSettings, device: str) -> Origin:
     if settings.bundle:
-        return Folder(Path(settings.bundle), device)
+        return Folder(Path(settings.bundle), device, settings.version or 0)
     state = settings.folders()
     tracker = Tracker(settings.tracking_uri, state.mlflow_artifacts)
     return Registered(tracker, settings.name, settings.version, device, state.receipts)

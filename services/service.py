@@ -25,6 +25,7 @@ from services.guard.concurrency import Places
 from services.guard.logs import JsonLines, log_as_json
 from services.metrics import Metrics
 from services.origins import origin_of
+from services.packaged import admit, translated
 from services.served import Holder
 from services.settings import ServiceSettings, from_environment
 from services.workers import gpu_of
@@ -100,6 +101,13 @@ class Models:
             hosts=settings.hosts,
             log=lines,
         )
+
+    @bentoml.on_deployment
+    def check() -> None:  # type: ignore[misc]
+        """Before any worker starts. `run.py serve` has checked; a Bento checks itself here."""
+        if SETTINGS.bundle:
+            with translated():
+                admit(SETTINGS)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def close(self) -> None:
