@@ -58,7 +58,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         stamp = datetime.now(UTC).strftime(STAMP)
         self.path = folder / f"{stamp}-{uuid.uuid4().hex[:12]}{JOURNAL}"
-        self.rows, self._size, self._began = 0, 0, time.monotonic()
+        self.rows, self.size, self._began = 0, 0, time.monotonic()
         self._synced, self._dirty = self._began, False
         # Locked before it has its name: whoever finds it knows that it is alive.
         unnamed = folder / f"{atomic.TEMPORARY}{uuid.uuid4().hex}"
@@ -78,11 +78,11 @@ class Journal:
             try:
                 self._append(data)
             except OSError:
-                os.ftruncate(self._file.fileno(), self._size)
-                self._file.seek(self._size)
+                os.ftruncate(self._file.fileno(), self.size)
+                self._file.seek(self.size)
                 raise
         self.rows += len(lines)
-        self._size += len(data)
+        self.size += len(data)
         self._dirty = True
 
     def sync(self) -> None:
@@ -130,7 +130,7 @@ def to_parquet(journal: Path) -> None:
         if table.num_rows:
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, compression="zstd")
-            atomic.write_bytes(target, sink.getvalue().to_pybytes())
+            atomic.write_bytes(target, sink.getvalue())
     with atomic.storage_errors(journal):
         journal.unlink()
 
@@ -155,8 +155,8 @@ def journal_table(data: bytes) -> "pa.Table":
     if not whole:
         return final.empty_table()
     parsing = pj.ParseOptions(explicit_schema=stored, unexpected_field_behavior="ignore")
-    # Blocks must hold the longest line.
-    reading = pj.ReadOptions(block_size=max(1 << 20, max(map(len, whole.split(b"\n"))) + 2))
+    # One block: a line must not be longer than a block.
+    reading = pj.ReadOptions(block_size=len(whole) + 1)
     try:
         table = pj.read_json(pa.BufferReader(whole), reading, parsing)
     except pa.ArrowInvalid:

@@ -420,7 +420,7 @@ def test_a_preflight_is_answered_before_a_key_is_asked_for() -> None:
     ("host", "status"),
     [
         ("127.0.0.1:3000", 200),
-        ("localhost", 200),
+        ("LocalHost", 200),
         ("[::1]:3000", 200),
         ("evil.example:3000", 403),
         ("localhost.evil.example", 403),
@@ -501,6 +501,17 @@ def test_a_log_that_nobody_reads_drops_lines_and_blocks_nobody() -> None:
     os.close(reader)
     log.close()
     os.close(writer)
+
+
+def test_start_and_stop_reach_the_application_and_websockets_do_not() -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    response = run(behind(app, keys=RING), scope() | {"type": "websocket"})
+    run(behind(app, keys=RING), scope() | {"type": "lifespan"})
+    assert (seen, response.messages[0]["type"]) == (["lifespan"], "websocket.close")
 
 
 def test_the_whole_chain_serves_a_real_client() -> None:

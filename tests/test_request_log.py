@@ -68,6 +68,16 @@ def test_a_row_comes_back_as_it_went_in(tmp_path: Path) -> None:
     assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]
 
 
+def test_journals_rotate_by_size_and_long_rows_come_through(tmp_path: Path) -> None:
+    log = RequestLog(tmp_path, rotate_bytes=1_000_000)
+    for _ in range(5):
+        log.append(ROW | {"output": "x" * 3_000_000})
+        log.flush()
+    assert len(list(tmp_path.glob("*.parquet"))) == 5
+    log.close()
+    assert {len(text) for text in read(tmp_path).column("output").to_pylist()} == {3_000_000}
+
+
 def test_an_empty_log_reads_as_no_rows(tmp_path: Path) -> None:
     RequestLog(tmp_path).close()
     assert read(tmp_path).num_rows == 0
@@ -250,6 +260,18 @@ def test_overload_drops_and_counts_and_never_waits() -> None:
     assert disk.written == taken
     queue.close()
     assert not queue.put(ROW)
+
+
+def test_what_waits_is_bounded_in_bytes_as_well() -> None:
+    disk = Stuck()
+    queue = Background(disk.write, "test", budget=1000, every_s=0.01)
+    assert [queue.put(ROW, 400) for _ in range(4)] == [True, True, False, False]
+    assert queue.put(ROW, 200)
+    disk.go.set()
+    assert queue.flush()
+    assert queue.put(ROW, 1000)
+    queue.close()
+    assert (disk.written, queue.dropped) == (4, 2)
 
 
 def test_puts_of_many_threads_are_all_counted() -> None:

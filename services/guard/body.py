@@ -24,8 +24,6 @@ class BodyLimit:
         self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
         declared = header(scope, b"content-length")
         if declared.isdigit() and int(declared) > self.most:
             raise self._too_large()

@@ -30,7 +30,7 @@ class JsonLines:
         self.out, self.with_text = out, with_text
         # Lines of several processes do not mix: POSIX writes so much to a pipe in one piece.
         self._piece = 4096 if stat.S_ISFIFO(os.fstat(out).st_mode) else 1 << 20
-        self._queue: Background[Line] = Background(self._write, "log", capacity=capacity)
+        self._queue: Background[Line] = Background(self._write, "log", capacity=capacity, batch=100)
 
     @property
     def dropped(self) -> int:
@@ -74,7 +74,7 @@ class AccessLog:
         self.app, self.lines, self.free = app, lines, free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self.free:
+        if scope["path"] in self.free:
             return await self.app(scope, receive, send)
         status, began = 0, time.perf_counter()
 

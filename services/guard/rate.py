@@ -64,7 +64,7 @@ class RateLimit:
         self.app, self.rates, self.free = app, rates, free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self.free:
+        if scope["path"] not in self.free:
             state = state_of(scope)
             client = state.get("client") or _address(scope)
             if seconds := self.rates.wait(client):
