@@ -40,7 +40,7 @@ class Background(Generic[T]):
         self._wake = threading.Event()
         self._idle = threading.Condition()
         self._asked = self._done = 0
-        self._closed = False
+        self._closed = self._failing = False
         self.dropped = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -71,7 +71,8 @@ class Background(Generic[T]):
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Write what is queued and end the thread. What is put later is dropped."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
         self._wake.set()
         self._thread.join(timeout_s)
 
@@ -98,12 +99,19 @@ class Background(Generic[T]):
     def _hand_over(self, size: int) -> None:
         taken = [self._items.popleft() for _ in range(size)]
         items = [item for item, _ in taken]
+        lost = 0 if self._succeeds(items) else len(items)
+        with self._lock:
+            self.dropped += lost
+            self._held -= sum(held for _, held in taken)
+
+    def _succeeds(self, items: list[T]) -> bool:
         try:
             self._write(items)
         except Exception:
-            # This thread must outlive whatever one batch brings.
-            log.exception("%s: %d records are lost.", self._name, len(items))
-            with self._lock:
-                self.dropped += len(items)
-        with self._lock:
-            self._held -= sum(bytes_ for _, bytes_ in taken)
+            # This thread must outlive whatever one batch brings; told once, not at every batch.
+            if not self._failing:
+                log.exception("%s: records are lost until this is mended.", self._name)
+            self._failing = True
+            return False
+        self._failing = False
+        return True

@@ -25,8 +25,14 @@ def _json(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
 
 
+def _whole(value: Any) -> int:
+    if not -(2**63) <= (number := int(value)) < 2**63:
+        raise ValueError("more than 64 bits")
+    return number
+
+
 def _micros(value: Any) -> int:
-    return int(value.timestamp() * 1e6) if isinstance(value, datetime) else int(value)
+    return _whole(value.timestamp() * 1e6 if isinstance(value, datetime) else value)
 
 
 # How each column is stored in the journal; `time` in microseconds since 1970 (UTC).
@@ -36,10 +42,10 @@ COLUMNS: dict[str, Callable[[Any], Any]] = {
     "kind": str,
     "endpoint": str,
     "model": str,
-    "version": int,
+    "version": _whole,
     "data_version": str,
     "latency_ms": float,
-    "status": int,
+    "status": _whole,
     "confidence": float,
     "abstained": bool,
     "features": _json,
@@ -106,10 +112,17 @@ class Journal:
 
 
 def recover(folder: Path) -> int:
-    """Turn the journals that dead processes left into Parquet; how many there were."""
+    """Turn the journals that dead processes left into Parquet; how many there were.
+
+    Raises StorageError where one cannot be read, or its Parquet file not be written.
+    """
     found = 0
     for path in sorted(folder.glob(f"*{JOURNAL}")):
-        with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+        with (
+            atomic.storage_errors(path),
+            suppress(FileNotFoundError, BlockingIOError),
+            path.open("rb") as file,
+        ):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Another process may have done it between the look and the lock.
             if path.exists():
@@ -184,7 +197,7 @@ def schemas() -> tuple["pa.Schema", "pa.Schema"]:
     """The types in the journal, and those in Parquet."""
     import pyarrow as pa
 
-    types: dict[Any, Any] = {int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    types: dict[Any, Any] = {_whole: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     stored = pa.schema([(name, types.get(cast, pa.string())) for name, cast in COLUMNS.items()])
     time_at = stored.get_field_index("time")
     final = stored.set(time_at, pa.field("time", pa.timestamp("us", "UTC")))

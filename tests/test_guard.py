@@ -21,7 +21,7 @@ from services.guard.chain import Guard, guarded
 from services.guard.concurrency import Places
 from services.guard.deadline import EVERY_S, Deadline
 from services.guard.errors import JsonErrors
-from services.guard.logs import JsonLines, log_as_json
+from services.guard.logs import JsonHandler, JsonLines, log_as_json
 from services.guard.rate import Rates
 from services.guard.request_id import RequestId
 from tests.asgi import LEAVE, Response, body_of, call, echo, scope
@@ -248,6 +248,11 @@ def test_a_flood_of_clients_takes_no_memory_and_gains_nothing(clients: list[int]
     through = sum(rates.wait(str(client)) == 0 for client in clients)
     assert len(rates) <= 6
     assert through <= 2 * 6
+
+
+def test_a_rate_below_one_a_minute_lets_one_through() -> None:
+    app = behind(echo, per_minute=0.5)
+    assert [run(app).status for _ in range(2)] == [200, 429]
 
 
 def test_beyond_the_rate_a_client_is_told_when_to_come_back() -> None:
@@ -490,6 +495,18 @@ def test_no_text_can_break_a_line(lines: tuple[JsonLines, Path]) -> None:
     assert read[0]["text"] == "two\nlines"
     assert len(read) == 4
     assert read[0]["time"] == "1970-01-01T00:00:00.500000+00:00"
+
+
+def test_a_log_call_that_does_not_fit_harms_nobody(
+    lines: tuple[JsonLines, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    logger = logging.Logger("test")
+    logger.addHandler(JsonHandler(lines[0]))
+    logger.error("%d", "no number")
+    logger.error("after %s", "it")
+    lines[0].close()
+    assert [line["message"] for line in read_lines(lines[1])] == ["after it"]
 
 
 def test_a_log_that_nobody_reads_drops_lines_and_blocks_nobody() -> None:

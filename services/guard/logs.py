@@ -20,6 +20,7 @@ from services.guard.asgi import App, Message, Receive, Scope, Send, state_of
 
 # What routes may put into the request's state for the access line.
 FACTS = ("client", "model", "version", "error")
+LONGEST_PATH = 200
 Line = dict[str, Any]
 
 
@@ -30,7 +31,7 @@ class JsonLines:
         self.out, self.with_text = out, with_text
         # Lines of several processes do not mix: POSIX writes so much to a pipe in one piece.
         self._piece = 4096 if stat.S_ISFIFO(os.fstat(out).st_mode) else 1 << 20
-        self._queue: Background[Line] = Background(self._write, "log", capacity=capacity, batch=100)
+        self._queue: Background[Line] = Background(self._write, "log", capacity=capacity)
 
     @property
     def dropped(self) -> int:
@@ -56,7 +57,11 @@ class JsonHandler(logging.Handler):
         self.lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.put(record_line(record, self.lines.with_text))
+        try:
+            self.lines.put(record_line(record, self.lines.with_text))
+        except (TypeError, ValueError):
+            # Arguments that do not fit the message, which must not reach whoever logs.
+            self.handleError(record)
 
 
 def log_as_json(lines: JsonLines, level: int = logging.INFO) -> None:
@@ -99,7 +104,7 @@ def access_line(scope: Scope, status: int, took: float) -> Line:
         "logger": "access",
         "request_id": state.get("request_id", ""),
         "method": scope["method"],
-        "path": scope["path"],
+        "path": scope["path"][:LONGEST_PATH],
         "status": status,
         "ms": round(took * 1000, 3),
     }
