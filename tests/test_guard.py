@@ -130,7 +130,8 @@ def test_a_body_is_counted_as_it_arrives() -> None:
 
 def test_content_length_is_believed_only_where_it_is_too_large() -> None:
     app = behind(echo, body_bytes=10)
-    assert run(app, scope(headers={"content-length": "11"}), [60.0]).status == 413
+    for length in ("11", "9" * 5000):
+        assert run(app, scope(headers={"content-length": length}), [60.0]).status == 413
     assert run(app, scope(headers={"content-length": "3"}), [b"12345678", b"901"]).status == 413
     assert run(app, scope(headers={"content-length": "ten"}), [b"1"]).status == 200
 
@@ -307,6 +308,35 @@ def test_so_many_run_so_many_wait_and_the_rest_is_refused() -> None:
     assert [response.status for response in responses] == [200] * 5 + [429] * 4
     assert most == 2
     assert responses[-1].headers["retry-after"] == "1"
+
+
+@given(st.integers(1, 3), st.integers(0, 3), st.lists(st.integers(0, 9), max_size=40))
+def test_places_are_never_exceeded_and_never_lost(most: int, queue: int, steps: list[int]) -> None:
+    """Step 0 to 5: a request comes; 6 and 7: the oldest ends; 8 and 9: the newest goes away."""
+
+    async def play() -> None:
+        places = Places(most, queue)
+        tasks: list[tuple[asyncio.Task[Response], Held]] = []
+        for step in steps:
+            if step < 6:
+                held = Held()
+                tasks.append((asyncio.create_task(call(behind(held, places=places))), held))
+            elif tasks and step < 8:
+                tasks.pop(0)[1].go.set()
+            elif tasks:
+                tasks.pop()[0].cancel()
+            await asyncio.sleep(0)
+            assert 0 <= places.running <= most
+            assert places.waiting <= queue
+        for _, held in tasks:
+            held.go.set()
+        await asyncio.sleep(0.001)
+        assert await places.close(1)
+        assert (places.running, places.waiting) == (0, 0)
+        statuses = {task.result().status for task, _ in tasks if task.done()}
+        assert statuses <= {200, 429}
+
+    asyncio.run(play())
 
 
 def test_a_service_that_closes_refuses_and_finishes() -> None:

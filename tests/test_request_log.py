@@ -230,6 +230,49 @@ def test_what_was_flushed_survives_a_kill(lines: int, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.jsonl"))
 
 
+DYING = """
+import os, sys
+from pathlib import Path
+from lifecycle.requests import RequestLog
+stop, calls = int(sys.argv[2]), 0
+def counted(function):
+    def call(*arguments, **options):
+        global calls
+        calls += 1
+        if calls == stop:
+            os.kill(os.getpid(), 9)
+        return function(*arguments, **options)
+    return call
+for name in ("fsync", "replace", "rename", "unlink"):
+    setattr(os, name, counted(getattr(os, name)))
+log = RequestLog(Path(sys.argv[1]), rotate_rows=10)
+for start in range(0, 40, 10):
+    for number in range(start, start + 10):
+        log.append({"request_id": str(number)})
+    log.flush()
+    print(start + 10, flush=True)
+"""
+
+
+# Of each rotation: naming the journal, three steps of the Parquet file, removing the journal.
+@pytest.mark.parametrize("stop", range(1, 12))
+def test_a_kill_at_any_durable_step_loses_and_doubles_nothing(stop: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, str(tmp_path), str(stop)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    written = max([0, *map(int, done.stdout.split())])
+    RequestLog(tmp_path).close()
+    found = read(tmp_path).column("request_id").to_pylist()
+    assert sorted(found, key=int) == [str(number) for number in range(len(found))]
+    assert len(found) >= written
+    assert not list(tmp_path.glob("*.jsonl"))
+
+
 class Stuck:
     """A disk that takes nothing until it is let go."""
 
