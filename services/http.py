@@ -38,11 +38,13 @@ class Request:
         return found
 
     @property
+    def content_type(self) -> str:
+        return header(self.scope, b"content-type").decode("latin-1")
+
+    @property
     def media_type(self) -> str:
         """Of the body, in lower case and without parameters."""
-        return (
-            header(self.scope, b"content-type").partition(b";")[0].strip().lower().decode("latin-1")
-        )
+        return self.content_type.partition(";")[0].strip().lower()
 
     async def body(self) -> bytes:
         if self._body is None:

@@ -28,7 +28,7 @@ class ApiKeys:
         self.app, self.ring, self.scopes = app, ring, scopes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (needed := self.scopes.get(scope["path"], "predict")):
+        if needed := self.scopes.get(scope["path"], "predict"):
             key = self.ring.find(_secret(scope))
             if key is None:
                 raise Refused(
