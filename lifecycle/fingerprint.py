@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -44,17 +44,17 @@ def fingerprint(modules: Iterable[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def dependencies(modules: Iterable[str]) -> list[str]:
+def dependencies(modules: Iterable[str], packages: Container[str] = PACKAGES) -> list[str]:
     """Files of this project that ``modules`` import, directly or not, relative to its root.
 
     Imports are read from the source, those inside functions included, so that nothing is run and
-    a lazy import counts.
+    a lazy import counts. Only files of ``packages`` are looked at.
     """
     seen: dict[str, Path] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        path = _file(name)
+        path = _file(name) if name.split(".", maxsplit=1)[0] in packages else None
         if path is not None and name not in seen:
             seen[name] = path
             waiting += [*_parents(name), *_imports(path, path.stat().st_mtime_ns)]
@@ -73,8 +73,6 @@ def libraries(names: Iterable[str]) -> dict[str, str]:
 
 
 def _file(module: str) -> Path | None:
-    if module.split(".", maxsplit=1)[0] not in PACKAGES:
-        return None
     base = ROOT.joinpath(*module.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.is_file():

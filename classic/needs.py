@@ -1,0 +1,23 @@
+"""What answering from a bundle of the `classic` pipeline needs, of all that making it took."""
+
+from lifecycle.bundle import Bundle
+
+_RECOMMENDER = ("numba", "numpy", "pandas", "pyarrow", "pydantic", "scipy", "threadpoolctl")
+_TABULAR = ("numpy", "pandas", "pyarrow", "pydantic", "threadpoolctl")
+_SKLEARN = ("scikit-learn", "scipy", "skops")
+_OF_MODEL = {
+    "linear": _SKLEARN,
+    "forest": _SKLEARN,
+    "boosting": _SKLEARN,
+    "lightgbm": ("lightgbm",),
+    "xgboost": ("scipy", "xgboost", "xgboost-cpu"),
+}
+
+
+def needs(bundle: Bundle) -> list[str]:
+    """The packages that the bundle's predictor imports."""
+    settings = bundle.manifest.settings
+    if settings["problem"] == "recommendation":
+        return list(_RECOMMENDER)
+    intervals = ["lightgbm"] if settings["problem"] == "regression" else []
+    return [*_TABULAR, *_OF_MODEL[settings["model"]], *intervals]

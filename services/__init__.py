@@ -1,0 +1,1 @@
+"""BentoML services: predictors over HTTP."""

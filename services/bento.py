@@ -1,0 +1,147 @@
+"""A Bento of a bundle: the code that answers from it, its files, and pinned requirements.
+
+BentoML builds it in a process of its own from a folder that holds nothing else, so a module that
+was left out is missed now and not where the Bento runs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lifecycle.atomic import write_text
+from lifecycle.bundle import MANIFEST, Bundle, link_or_copy
+from lifecycle.closure import closure
+from lifecycle.errors import MLOpsError
+from lifecycle.fingerprint import ROOT, dependencies
+from lifecycle.predictors import method_module
+from services.packaged import BUNDLE, FILE
+from services.settings import VARIABLE
+
+ENTRY = "services.entry"
+SERVICE_NEEDS = ("bentoml", "filelock", "numpy", "orjson", "prometheus-client", "pyarrow")
+SERVICE_NEEDS += ("pydantic", "PyYAML")
+# What the wheels of a package take from the system.
+SYSTEM = {"lightgbm": "libgomp1"}
+# Building imports the service; it plans nothing for the machine that it is built on.
+_BUILDING = {"device": "cpu"}
+
+
+@dataclass(frozen=True)
+class Bento:
+    """A Bento in BentoML's store; ``requirements``: version by package."""
+
+    tag: str
+    path: Path
+    requirements: dict[str, str]
+
+    @property
+    def dockerfile(self) -> Path:
+        return self.path / "env" / "docker" / "Dockerfile"
+
+
+def package(bundle: Bundle, version: int, work: Path) -> Bento:
+    """Build the Bento of ``bundle``, which is ``version`` of its model, by way of the folder
+    ``work``. Raises MLOpsError where BentoML cannot, ConfigError where the bundle is not whole."""
+    requirements = requirements_of(bundle)
+    work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bento-", dir=work) as folder:
+        stage(bundle, version, requirements, Path(folder))
+        tag = _build(Path(folder))
+    return Bento(tag, store() / "bentos" / tag.replace(":", "/"), requirements)
+
+
+def store() -> Path:
+    """Where BentoML keeps Bentos."""
+    return Path(os.environ.get("BENTOML_HOME") or "~/bentoml").expanduser().resolve()
+
+
+def requirements_of(bundle: Bundle) -> dict[str, str]:
+    """Everything that the service of ``bundle`` needs, pinned as it is installed here."""
+    needs = method_module(bundle.manifest.kind, "needs").needs(bundle)
+    return closure([*needs, *SERVICE_NEEDS])
+
+
+def code_of(kind: str) -> list[str]:
+    """The files of this project that a service of ``kind`` imports, and those that it sends."""
+    modules = [ENTRY, f"{kind}.predictor"]
+    page = (ROOT / "services" / "page").iterdir()
+    files = [str(path.relative_to(ROOT)) for path in page if path.is_file()]
+    return sorted([*dependencies(modules, {"lifecycle", "services", kind}), *files])
+
+
+def stage(bundle: Bundle, version: int, requirements: dict[str, str], folder: Path) -> None:
+    """Put all that the Bento is made of into ``folder``."""
+    manifest = bundle.manifest
+    for name in code_of(manifest.kind):
+        link_or_copy(ROOT / name, folder / name)
+    for name in (MANIFEST, *manifest.files):
+        link_or_copy(bundle.path / name, folder / BUNDLE / name)
+    write_text(folder / FILE, json.dumps({"name": manifest.name, "version": version}))
+    recipe = _recipe(bundle, version, requirements)
+    write_text(folder / "bentofile.yaml", yaml.safe_dump(recipe, sort_keys=False))
+
+
+def _recipe(bundle: Bundle, version: int, requirements: dict[str, str]) -> dict[str, Any]:
+    """``bentofile.yaml``. BentoML adds itself to the packages."""
+    manifest = bundle.manifest
+    pins = [f"{name}=={one}" for name, one in requirements.items() if name != "bentoml"]
+    system = sorted({SYSTEM[name] for name in requirements if name in SYSTEM})
+    return {
+        "service": f"{ENTRY}:SERVICE",
+        "name": manifest.name.lower(),
+        "description": _about(bundle, version),
+        "labels": _labels(bundle, version),
+        "include": ["*"],
+        "python": {"packages": pins, "lock_packages": False},
+        "docker": {
+            "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
+            "system_packages": system,
+        },
+        "envs": [{"name": "BENTOML_DO_NOT_TRACK", "value": "True"}],
+    }
+
+
+def _labels(bundle: Bundle, version: int) -> dict[str, str]:
+    manifest = bundle.manifest
+    return {
+        "model": manifest.name,
+        "model_version": str(version),
+        "data_version": manifest.data_version,
+        "bundle": manifest.bundle_id,
+        "code_commit": str(manifest.code_version.get("commit", "")),
+        "use_case": manifest.use_case,
+    }
+
+
+def _about(bundle: Bundle, version: int) -> str:
+    rows = (f"- {name}: {value}" for name, value in _labels(bundle, version).items())
+    return "\n".join([f"# {bundle.manifest.name} version {version}", "", *rows, ""])
+
+
+def _build(folder: Path) -> str:
+    command = [sys.executable, "-m", "bentoml", "build", str(folder), "--output", "tag"]
+    settings = {VARIABLE: json.dumps(_BUILDING), "MLOPS_HOME": str(folder)}
+    quiet = {"BENTOML_DO_NOT_TRACK": "True", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, **settings, **quiet}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    tag = _tag(done.stdout.splitlines())
+    if done.returncode or not tag:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
+        raise MLOpsError(f"BentoML could not build the Bento: {lines[-1][:300]}")
+    return tag
+
+
+def _tag(lines: Iterable[str]) -> str:
+    found = [line.removeprefix("__tag__:") for line in lines if line.startswith("__tag__:")]
+    return found[-1] if found else ""
