@@ -7,7 +7,7 @@ ARGS ?=
 
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --no-input --disable-pip-version-check
-PACKAGES = lifecycle rag classic steps pipelines cli usecases
+PACKAGES = lifecycle rag classic services steps pipelines cli usecases
 UNFINISHED = $(VENV)/.unfinished
 
 .DEFAULT_GOAL = help

@@ -12,9 +12,11 @@ from lifecycle.errors import MLOpsError, UsageError, did_you_mean
 COMMANDS: dict[str, Callable[[], parser.Parser]] = {
     "ask": parser.ask_parser,
     "compare": parser.compare_parser,
+    "keys": parser.keys_parser,
     "models": parser.models_parser,
     "promote": parser.promote_parser,
     "rollback": parser.rollback_parser,
+    "serve": parser.serve_parser,
     "ui": parser.ui_parser,
 }
 

@@ -17,7 +17,9 @@ commands (each has its own --help):
   run.py compare --use-case NAME  all runs of a use case, best first on each holdout
   run.py promote NAME --version N make a version the champion
   run.py rollback NAME            give the place back to the champion before
+  run.py serve NAME               the champion over HTTP, with a page and API docs
   run.py ui                       the MLflow UI on this project's store
+  run.py keys add|list|revoke     who may ask a service, and for what
 
 examples:
   python run.py --pipeline rag
@@ -119,6 +121,31 @@ def rollback_parser() -> Parser:
     return _with_stack(parser)
 
 
+def serve_parser() -> Parser:
+    parser = _parser("run.py serve", "Serve the champion of a model over HTTP.")
+    parser.add_argument("name", help="registered model")
+    parser.add_argument("--version", metavar="N", type=int, help="this version, not the champion")
+    parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="where it listens")
+    parser.add_argument("--port", metavar="PORT", type=int, default=3000)
+    parser.add_argument(
+        "--workers", metavar="N", type=int, default=0, help="processes (default: by cores or GPUs)"
+    )
+    parser.add_argument(
+        "--gpus", metavar="N", help="auto or a number, instead of what the model was made with"
+    )
+    parser.add_argument(
+        "--insecure", action="store_true", help="ask nobody for a key, whatever the address"
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="one setting of the service, as limits.seconds=60",
+    )
+    return _with_stack(parser)
+
+
 def ui_parser() -> Parser:
     parser = _parser("run.py ui", "Serve the MLflow UI on this project's store.")
     parser.add_argument("--port", metavar="PORT", type=int, default=5000)
@@ -126,6 +153,20 @@ def ui_parser() -> Parser:
         "--zenml", action="store_true", help="serve ZenML's dashboard instead (loopback only)"
     )
     return _with_stack(parser)
+
+
+def keys_parser() -> Parser:
+    parser = _parser("run.py keys", "API keys of services: add one, list them, revoke one.")
+    parser.add_argument("action", choices=("add", "list", "revoke"))
+    parser.add_argument("name", nargs="?", help="of the key to add or revoke")
+    parser.add_argument(
+        "--scopes",
+        metavar="SCOPE,SCOPE",
+        default="predict,feedback",
+        help="what the key may do: predict, feedback, admin (default: predict,feedback)",
+    )
+    parser.add_argument("--file", metavar="FILE", help="this file, not the one in the state folder")
+    return parser
 
 
 def _with_stack(parser: Parser) -> Parser:

@@ -61,5 +61,15 @@ class State:
         return self.root / "zenml"
 
     @property
+    def keys(self) -> Path:
+        """API keys of services, hashed; see ``lifecycle.keys``."""
+        return self.root / "keys.json"
+
+    @property
+    def requests(self) -> Path:
+        """What services were asked; see ``lifecycle.requests``."""
+        return self.root / "requests"
+
+    @property
     def log(self) -> Path:
         return self.root / "run.log"
