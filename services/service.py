@@ -14,7 +14,9 @@ import bentoml
 from bentoml import Service
 
 from lifecycle.keys import key_ring
+from lifecycle.otel_spans import otlp_tracer
 from lifecycle.requests import RequestLog
+from lifecycle.tracing import install
 from services.app import build
 from services.context import Context
 from services.guard.asgi import Receive, Scope, Send
@@ -75,6 +77,7 @@ class Models:
         # The guard writes these lines; without a handler uvicorn does not even make them.
         logging.getLogger("uvicorn.access").propagate = False
         self._lines = lines
+        install(otlp_tracer(settings.name or "models", with_text=settings.log_texts))
         self._records = RequestLog(settings.folders().requests)
         self._places = Places(settings.limits.concurrency, settings.limits.queue)
         self._executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="model")
@@ -85,10 +88,10 @@ class Models:
 
     def _guard(self, settings: ServiceSettings, lines: JsonLines) -> Guard:
         limits = settings.limits
-        ring = None if settings.insecure else key_ring(settings.folders())
+        asks = settings.keys and not settings.insecure
         return Guard(
             places=self._places,
-            keys=ring if ring is not None and len(ring) else None,
+            keys=key_ring(settings.folders()) if asks else None,
             per_minute=settings.rate,
             body_bytes=limits.body_bytes,
             body_seconds=limits.body_seconds,

@@ -38,7 +38,8 @@ class ServiceSettings(Frozen):
 
     ``device``: ``cpu`` or ``cuda``; ``gpus``: of each worker the number of its own. ``threads``:
     of each worker. ``rate``: requests a minute for each key, 0 any number. ``watch_s``: how often
-    the registry is asked for the champion.
+    the registry is asked for the champion. ``keys``: whether an API key is asked for; only the
+    command line, which knows the address, says no.
     """
 
     name: str = ""
@@ -54,6 +55,7 @@ class ServiceSettings(Frozen):
     gpus: tuple[str, ...] = ()
     limits: Limits = Limits()
     rate: float = Field(0, ge=0)
+    keys: bool = True
     insecure: bool = False
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()

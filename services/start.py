@@ -40,7 +40,7 @@ def planned(bundle: Bundle, gpus: str | None, workers: int) -> Plan:
 
 
 def admitted(settings: ServiceSettings) -> ServiceSettings:
-    """``settings`` with the host names that it answers for.
+    """``settings`` that say whether keys are asked for, and the host names that it answers for.
 
     Raises UsageError for an address that others can reach, without keys or ``insecure``, and for a
     port that is taken.
@@ -53,9 +53,8 @@ def admitted(settings: ServiceSettings) -> ServiceSettings:
             "Make one: python run.py keys add NAME. Or let everybody in: --insecure.",
         )
     _check_port(settings.host, settings.port)
-    if local and not asks and not settings.hosts:
-        return settings.model_copy(update={"hosts": LOOPBACK})
-    return settings
+    hosts = LOOPBACK if local and not asks and not settings.hosts else settings.hosts
+    return settings.model_copy(update={"keys": asks, "hosts": hosts})
 
 
 def environment(settings: ServiceSettings, given: Mapping[str, str]) -> dict[str, str]:
