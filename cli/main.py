@@ -14,6 +14,7 @@ COMMANDS: dict[str, Callable[[], parser.Parser]] = {
     "compare": parser.compare_parser,
     "keys": parser.keys_parser,
     "models": parser.models_parser,
+    "new": parser.new_parser,
     "promote": parser.promote_parser,
     "rollback": parser.rollback_parser,
     "serve": parser.serve_parser,

@@ -18,6 +18,7 @@ commands (each has its own --help):
   run.py promote NAME --version N make a version the champion
   run.py rollback NAME            give the place back to the champion before
   run.py serve NAME               the champion over HTTP, with a page and API docs
+  run.py new usecase NAME         a folder for a CSV or Parquet file of your own
   run.py ui                       the MLflow UI on this project's store
   run.py keys add|list|revoke     who may ask a service, and for what
 
@@ -144,6 +145,17 @@ def serve_parser() -> Parser:
         help="one setting of the service, as limits.seconds=60",
     )
     return _with_stack(parser)
+
+
+def new_parser() -> Parser:
+    parser = _parser("run.py new", "Write the folder of a new use case from a table of your own.")
+    parser.add_argument("what", choices=("usecase",), help="what to make")
+    parser.add_argument("name", help="lower-case letters, digits and _")
+    parser.add_argument(
+        "--from", dest="source", metavar="PATH", required=True, help="CSV, TSV, Parquet or a folder"
+    )
+    parser.add_argument("--target", metavar="COLUMN", required=True, help="what to predict")
+    return parser
 
 
 def ui_parser() -> Parser:

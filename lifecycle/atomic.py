@@ -23,13 +23,18 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace the file at ``path`` by ``data``. Raises StorageError where the disk refuses."""
+def write_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Replace the file at ``path`` by ``data``. Raises StorageError where the disk refuses.
+
+    ``mode`` is who may read and write it, from its first byte on, less the umask.
+    """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(path.parent)
         try:
-            with temporary.open("xb") as file:
+            with open(
+                temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)
+            ) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

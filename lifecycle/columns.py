@@ -4,14 +4,14 @@ Blanks around text do not count, and text of nothing else is missing.
 """
 
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
     from pandera.engines.pandas_engine import DataType
 
 Type = Literal["number", "integer", "boolean", "category", "text", "time"]
-DTYPES: dict[Type, str] = {
+DTYPES: dict[Type, Any] = {
     "number": "float64",
     "integer": "Int64",
     "boolean": "boolean",
@@ -27,8 +27,8 @@ _EXACT = 2**53
 
 
 def read(
-    values: "pd.Series[object]", kind: Type, pattern: str = ""
-) -> tuple["pd.Series[object]", "pd.Series[bool]"]:
+    values: "pd.Series[Any]", kind: Type, pattern: str = ""
+) -> tuple["pd.Series[Any]", "pd.Series[bool]"]:
     """``values`` in the dtype of ``kind``, and which could not be read (missing in the first).
 
     Numbers are those that Python writes. A whole number may have a point and zeros. Times are
@@ -52,13 +52,15 @@ def dtype(kind: Type, pattern: str = "") -> "DataType":
             object.__setattr__(self, "type", pd.api.types.pandas_dtype(DTYPES[kind]))
 
         def __str__(self) -> str:
-            return DTYPES[kind]
+            return str(DTYPES[kind])
 
-        def coerce(self, data_container: "pd.Series[object]") -> "pd.Series[object]":
+        def coerce(self, data_container: Any) -> "pd.Series[Any]":
             found, unreadable = read(data_container, kind, pattern)
             if unreadable.any():
                 cases = data_container[unreadable].rename("failure_case").rename_axis("index")
-                raise ParserError(f"not {kind}", failure_cases=cases.reset_index())
+                raise ParserError(  # type: ignore[no-untyped-call]
+                    f"not {kind}", failure_cases=cases.reset_index()
+                )
             return found
 
         def check(self, pandera_dtype: object, data_container: object = None) -> bool:
@@ -67,26 +69,26 @@ def dtype(kind: Type, pattern: str = "") -> "DataType":
     return Reading()
 
 
-def _trimmed(values: "pd.Series[object]") -> "pd.Series[object]":
+def _trimmed(values: "pd.Series[Any]") -> "pd.Series[Any]":
     if not _is_text(values):
         return values
     text = values.where(values.isna(), values.astype("str").str.strip())
     return text.mask(text == "")
 
 
-def _is_text(values: "pd.Series[object]") -> bool:
+def _is_text(values: "pd.Series[Any]") -> bool:
     from pandas.api.types import is_object_dtype, is_string_dtype
 
     return bool(is_object_dtype(values) or is_string_dtype(values))
 
 
-def _number(values: "pd.Series[object]", _: str) -> "pd.Series[object]":
+def _number(values: "pd.Series[Any]", _: str) -> "pd.Series[Any]":
     import pandas as pd
 
     return pd.to_numeric(values, errors="coerce").astype("float64")
 
 
-def _integer(values: "pd.Series[object]", _: str) -> "pd.Series[object]":
+def _integer(values: "pd.Series[Any]", _: str) -> "pd.Series[Any]":
     numbers = _number(values, _)
     rounded = numbers.where((numbers % 1 == 0) & (numbers.abs() <= _EXACT))
     found = rounded.astype("Int64")
@@ -98,18 +100,18 @@ def _integer(values: "pd.Series[object]", _: str) -> "pd.Series[object]":
     return found
 
 
-def _boolean(values: "pd.Series[object]", _: str) -> "pd.Series[object]":
+def _boolean(values: "pd.Series[Any]", _: str) -> "pd.Series[Any]":
     return values.astype("str").str.lower().map(_TRUTHS).astype("boolean")
 
 
-def _text(values: "pd.Series[object]", _: str) -> "pd.Series[object]":
+def _text(values: "pd.Series[Any]", _: str) -> "pd.Series[Any]":
     """Whole numbers without a point: a column with gaps holds them as floats."""
     if "float" in str(values.dtype).lower() and (values.dropna() % 1 == 0).all():
         values = _integer(values, _)
     return values.astype("str").where(values.notna())
 
 
-def _time(values: "pd.Series[object]", pattern: str) -> "pd.Series[object]":
+def _time(values: "pd.Series[Any]", pattern: str) -> "pd.Series[Any]":
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(values):

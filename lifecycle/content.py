@@ -140,7 +140,7 @@ def _feed(streams: Digests, path: str, array: "pa.Array") -> None:
         values = array.fill_null(False).to_numpy(zero_copy_only=False)
         streams[f"{path}/values"].update(values.astype(np.uint8).data)
     elif family == "fixed":
-        streams[f"{path}/values"].update(_fixed_width(array, valid).data)
+        streams[f"{path}/values"].update(fixed_width(array, valid).data)
 
 
 def _feed_bytes(streams: Digests, path: str, array: "pa.Array") -> None:
@@ -163,7 +163,7 @@ def _feed_lists(streams: Digests, path: str, array: "pa.Array") -> None:
     _feed(streams, f"{path}/items", pc.list_flatten(array))
 
 
-def _fixed_width(array: "pa.Array", valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def fixed_width(array: "pa.Array", valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """The values as an (n, width) array of bytes, nulls as zeros, every NaN as one NaN."""
     width = array.type.bit_width // 8
     buffer = array.buffers()[1]

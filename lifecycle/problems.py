@@ -8,10 +8,11 @@ if TYPE_CHECKING:
     import pandera.pandas as pa
 
 HIDDEN = "(hidden)"
+DUPLICATE = "is a duplicate"
 _VALUE_WIDTH = 60
 
 # What pandera calls its own checks, in words.
-_CHECK_WORDS = {"not_nullable": "is missing", "field_uniqueness": "is a duplicate"}
+_CHECK_WORDS = {"not_nullable": "is missing", "field_uniqueness": DUPLICATE}
 _DTYPE_CHECK = re.compile(r"(?:coerce_)?dtype\('(.*)'\)")
 _NAMED_CHECK = re.compile(r"\w+\(.*\)", re.DOTALL)
 _KINDS = {
@@ -65,7 +66,7 @@ def table_problem(cases: "pd.DataFrame", schema: "pa.DataFrameSchema") -> str:
 
 def _table_failure(column: str, check: str, found: object, schema: "pa.DataFrameSchema") -> str:
     if check == "column_in_schema":
-        return f"column {str(found)!r} is not part of it"
+        return f"column {HIDDEN if sensitive(schema) else repr(str(found))} is not part of it"
     value = HIDDEN if column in sensitive(schema) else shown(found)
     if dtype := _DTYPE_CHECK.fullmatch(check):
         return f"column {column!r} is {found}, not {dtype[1]}"

@@ -40,7 +40,7 @@ def working(what: str) -> Iterator[None]:
 
 @contextmanager
 def status(what: str) -> Iterator[Callable[[str], None]]:
-    """A function that shows what is going on within ``what``, where standard error is a terminal."""
+    """A function that shows what ``what`` is about, where standard error is a terminal."""
     if not sys.stderr.isatty():
         yield lambda text: None
         return

@@ -12,8 +12,11 @@ from lifecycle.bundle import link_or_copy
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
+    from lifecycle.tables import TableSchema
+
 TABLE = "table.parquet"
 VERSION = "version.json"
+BROKEN_LINES = "broken_lines.parquet"  # file, line, problem: what a text file had instead of rows
 
 
 @dataclass(frozen=True)
@@ -24,27 +27,28 @@ class ValidationSummary:
 
 
 def validate_table(
-    source: Path, schema: "DataFrameSchema", quarantine: Path, max_bad_share: float, out: Path
+    source: Path,
+    schema: "DataFrameSchema",
+    quarantine: Path,
+    max_bad_share: float,
+    out: Path,
+    columns: "TableSchema | None" = None,
 ) -> ValidationSummary:
     """Copy the good rows of ``source/table.parquet`` to ``out``; bad ones go to ``quarantine``.
 
-    Other files in ``source`` are handed on.
+    With ``columns``, which ``schema`` was made of, some rows are read at a time, and what is
+    written has these columns and their types, sensitive ones protected. Other files in ``source``
+    are handed on.
     Raises InvalidDataError where more than ``max_bad_share`` of the rows are bad.
     """
-    import pyarrow.parquet as pq
-
-    from lifecycle.validation import validate
-
-    table = pq.read_table(source / TABLE)
-    checked = [name for name in schema.columns if name in table.column_names]
-    frame = table.select(checked).to_pandas()
-    result = validate(frame, schema, quarantine, max_bad_share)
-    pq.write_table(table.take(result.good.index.to_numpy()), out / TABLE, compression="zstd")
+    if columns is None:
+        done = _validate_whole(source, schema, quarantine, max_bad_share, out)
+    else:
+        done = _validate_batches(source, columns, quarantine, max_bad_share, out)
     for path in source.iterdir():
-        if path.name != TABLE:
+        if path.name not in (TABLE, BROKEN_LINES):
             link_or_copy(path, out / path.name)
-    where = str(result.quarantine_file) if result.quarantine_file else ""
-    return ValidationSummary(len(result.good), len(result.bad), where)
+    return done
 
 
 def version_table(
@@ -59,3 +63,43 @@ def version_table(
     version = DataStore(store).write(dataset, {"all": table}, context)
     write_text(out / VERSION, json.dumps({"dataset": dataset, "id": version.id}))
     return version.id
+
+
+def _validate_whole(
+    source: Path, schema: "DataFrameSchema", quarantine: Path, max_bad_share: float, out: Path
+) -> ValidationSummary:
+    import pyarrow.parquet as pq
+
+    from lifecycle.validation import validate
+
+    table = pq.read_table(source / TABLE)
+    checked = [name for name in schema.columns if name in table.column_names]
+    frame = table.select(checked).to_pandas()
+    result = validate(frame, schema, quarantine, max_bad_share)
+    pq.write_table(table.take(result.good.index.to_numpy()), out / TABLE, compression="zstd")
+    where = str(result.quarantine_file) if result.quarantine_file else ""
+    return ValidationSummary(len(result.good), len(result.bad), where)
+
+
+def _validate_batches(
+    source: Path,
+    columns: "TableSchema",
+    quarantine: Path,
+    max_bad_share: float,
+    out: Path,
+) -> ValidationSummary:
+    import pandas as pd
+
+    from lifecycle.batches import Quarantine, refuse_above, validate_file
+
+    schema = columns.pandera()
+    bad = Quarantine(quarantine, schema)
+    try:
+        good = validate_file(source / TABLE, columns, bad, out / TABLE)
+        if (source / BROKEN_LINES).is_file():
+            bad.add_broken(pd.read_parquet(source / BROKEN_LINES), list(schema.columns))
+        file = bad.close()
+    finally:
+        bad.discard()
+    refuse_above(max_bad_share, good, bad, schema, file)
+    return ValidationSummary(good, bad.rows, str(file or ""))

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lifecycle import atomic
 from lifecycle.errors import InvalidDataError
@@ -81,12 +81,11 @@ def validate(
     """
     import pandas as pd
 
-    _require_columns(frame, schema)
+    require_columns([str(name) for name in frame.columns], schema)
     rows = frame.set_axis(pd.RangeIndex(len(frame)), axis=0)
-    good, failures = _split(rows, schema)
+    good, failures = split(rows, schema)
     hidden = sensitive(schema)
-    failures["value"] = failures["value"].mask(failures["column"].isin(hidden), HIDDEN)
-    bad = _with_problem(frame, failures, hidden)
+    bad = with_problem(frame, failures, hidden)
     result = Validated(
         good.set_axis(frame.index[good.index], axis=0),
         bad,
@@ -99,18 +98,23 @@ def validate(
     return result
 
 
-def _require_columns(frame: "pd.DataFrame", schema: "pa.DataFrameSchema") -> None:
+def require_columns(present: list[str], schema: "pa.DataFrameSchema") -> None:
+    """Raises InvalidDataError where a column of ``schema`` is missing, with the nearest one."""
     missing = [
         str(name)
         for name, column in schema.columns.items()
-        if column.required and not column.regex and name not in frame.columns
+        if column.required and not column.regex and name not in present
     ]
     if missing:
-        present = [str(name) for name in frame.columns]
         spare = [name for name in present if name not in schema.columns]
+        known = [name for name in present if name in schema.columns]
+        there = ", ".join(present)
+        if sensitive(schema):  # without a header, the first row stands where the names should
+            there = ", ".join([*known, f"{len(spare)} that the schema does not know"])
+            spare = []
         raise InvalidDataError(
             f"{table_name(schema)} lacks {', '.join(_lacking(name, spare) for name in missing)}.",
-            f"Its columns are: {', '.join(present) or 'none at all'}.",
+            f"Its columns are: {there or 'none at all'}.",
         )
 
 
@@ -119,10 +123,11 @@ def _lacking(name: str, spare: list[str]) -> str:
     return f"column {name!r}" + (f" (is it the one called {near[0]!r}?)" if near else "")
 
 
-def _split(
+def split(
     rows: "pd.DataFrame", schema: "pa.DataFrameSchema"
 ) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-    """The rows that fit, coerced, and a line for each failure: row, column, problem, value.
+    """The rows that fit, coerced, and a line for each failure: row (its place), column, problem,
+    value (hidden where sensitive). ``rows`` are numbered from 0.
 
     A value of the wrong type keeps its whole column from being checked: rows with such values
     are taken out first, then the others are checked in full.
@@ -133,12 +138,17 @@ def _split(
     found = [pd.DataFrame(columns=["row", "column", "check", "problem", "value"])]
     while True:
         try:
-            return schema.validate(rows, lazy=True), pd.concat(found, ignore_index=True)
+            good, failures = schema.validate(rows, lazy=True), pd.concat(found, ignore_index=True)
+            hidden = failures["column"].isin(sensitive(schema))
+            failures["value"] = failures["value"].mask(hidden, HIDDEN)
+            return good, failures
         except pandera.errors.SchemaErrors as error:
             cases = error.failure_cases
             failures = _row_failures(cases[cases["index"].notna()], schema)
             if failures.empty:
-                raise InvalidDataError(table_problem(cases, schema)) from error
+                refused = InvalidDataError(table_problem(cases, schema))
+                # Pandera's error holds the rows: it must not stand in a traceback.
+                raise refused from (None if sensitive(schema) else error)
             mistyped = failures["row"][failures["check"].map(is_type_check)]
             if len(mistyped):
                 failures = failures[failures["row"].isin(mistyped)]
@@ -165,7 +175,7 @@ def _row_failures(cases: "pd.DataFrame", schema: "pa.DataFrameSchema") -> "pd.Da
     return failures.drop_duplicates(["row", "column", "problem"])
 
 
-def _values(cases: "pd.DataFrame", schema: "pa.DataFrameSchema") -> "pd.Series[object]":
+def _values(cases: "pd.DataFrame", schema: "pa.DataFrameSchema") -> "pd.Series[Any]":
     """The failing values; pandera makes floats of whole numbers beside other columns' cases."""
     whole = [name for name, column in schema.columns.items() if str(column.dtype) == "Int64"]
     values = cases["failure_case"].astype("object")
@@ -173,7 +183,7 @@ def _values(cases: "pd.DataFrame", schema: "pa.DataFrameSchema") -> "pd.Series[o
     return values.mask(spoilt, values[spoilt].map(int))
 
 
-def _with_problem(
+def with_problem(
     frame: "pd.DataFrame", failures: "pd.DataFrame", hidden: set[str]
 ) -> "pd.DataFrame":
     """The bad rows of ``frame`` with all that is wrong with each in a last column."""
@@ -210,11 +220,15 @@ def _write(bad: "pd.DataFrame", schema: "pa.DataFrameSchema", folder: Path) -> P
         return None
     # Text that is no valid Unicode is one of the things that bad rows hold.
     data = bad.to_csv(index_label="row", lineterminator="\n").encode(errors="backslashreplace")
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", schema.name or "rows")
-    path = folder / f"{stem}-{hashlib.sha256(data).hexdigest()[:12]}.csv"
+    path = folder / f"{file_stem(schema)}-{hashlib.sha256(data).hexdigest()[:12]}.csv"
     if not path.exists():
         atomic.write_bytes(path, data)
     return path
+
+
+def file_stem(schema: "pa.DataFrameSchema") -> str:
+    """What the quarantine files of a schema's rows begin with."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", schema.name or "rows")
 
 
 def refusal(

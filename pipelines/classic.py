@@ -18,7 +18,6 @@ from pipelines.runtime import Finished, finished, interruptions
 from steps import gate as gate_step
 from steps import register as register_step
 from steps import validate as validate_step
-from steps import version as version_step
 from steps.artifacts import clear_work
 from steps.policy import settings
 from steps.recommend import evaluate as evaluate_recommender
@@ -30,6 +29,7 @@ from steps.tabular import evaluate as evaluate_model
 from steps.tabular import load as load_table
 from steps.tabular import split as split_table
 from steps.tabular import train as train_model
+from steps.tabular import version as version_table
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def tabular(name: str, use_case: str, config: TabularConfig, content: str) -> No
     valid = validate_step.validate.with_options(**settings("steps.validate", files=schema))(
         table, use_case, name, config.data.max_bad_share
     )
-    version = version_step.version.with_options(**settings("steps.version", files=schema))(
-        valid, name, {}, use_case, config.data.window
+    version = version_table.version.with_options(**settings("steps.tabular.version", files=schema))(
+        valid, use_case, name, config.data.window
     )
     parts = split_table.split_table.with_options(**settings("steps.tabular.split", files=schema))(
         version, use_case, config.problem, config.split
@@ -91,7 +91,7 @@ def tabular(name: str, use_case: str, config: TabularConfig, content: str) -> No
     )(parts, version, config.training(name, use_case))
     evaluation = evaluate_model.evaluate_model.with_options(
         **settings("steps.tabular.evaluate", ANSWERS, files=schema)
-    )(bundle, parts, trials, use_case, config.evaluation)
+    )(bundle, parts, trials, config.evaluation)
     rules = config.gate_rules
     judgement = gate_step.gate(bundle, evaluation, name, rules)
     register_step.register_bundle(

@@ -17,10 +17,11 @@ def validate(
 ) -> Annotated[Folder, "valid"]:
     with clock("validate") as note:
         out = new_folder("validate")
-        schema = usecases.find(use_case).schema()
+        found = usecases.find(use_case)
+        columns = found.table_schema() if found.has_table() else None
         quarantine = State.from_env().quarantine / dataset
-        done = validate_table(data.path, schema, quarantine, max_bad_share, out)
-        note.text = f"{done.good} rows fit the schema"
+        done = validate_table(data.path, found.schema(), quarantine, max_bad_share, out, columns)
+        note.text = f"{done.good:,} rows fit the schema"
         if done.bad:
-            note.text += f", {done.bad} do not: see {done.quarantine}"
+            note.text += f", {done.bad:,} do not: see {done.quarantine}"
     return Folder(out)

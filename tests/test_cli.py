@@ -24,7 +24,9 @@ def run(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["", "ask", "models", "promote", "rollback", "serve", "ui"])
+@pytest.mark.parametrize(
+    "command", ["", "ask", "models", "new", "promote", "rollback", "serve", "ui"]
+)
 def test_help_imports_nothing_heavy_and_leaves_no_trace(command: str, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom cli.main import main\n"

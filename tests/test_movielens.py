@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from classic.recommend.delimited import read
 from classic.recommend.films import EVENTS, FILMS, USERS, FilmTables
 from classic.recommend.movielens import read_folder
 from classic.recommend.warehouse import WarehouseConfig, build, to_interactions
 from lifecycle.data import DataStore
+from lifecycle.delimited import read
 from lifecycle.errors import DataError, SourceError
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "ml-100k"

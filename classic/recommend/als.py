@@ -22,8 +22,8 @@ class Als:
 
     def __init__(self, chosen: settings.Als) -> None:
         self.settings = chosen
-        self.items: Scores = np.zeros((0, chosen.factors), dtype=np.float32)
-        self.users: Scores = np.zeros((0, chosen.factors), dtype=np.float32)
+        none = np.zeros((0, chosen.factors), dtype=np.float32)
+        self._set(none, none)
 
     def fit(self, interactions: Interactions, catalogue: Catalogue) -> None:
         from implicit.als import AlternatingLeastSquares
@@ -40,7 +40,7 @@ class Als:
                 num_threads=cores(),
             )
             model.fit(csr_matrix(interactions.matrix()), show_progress=False)
-        self.items, self.users = np.asarray(model.item_factors), np.asarray(model.user_factors)
+        self._set(np.asarray(model.item_factors), np.asarray(model.user_factors))
 
     def scores(self, histories: Histories) -> Scores:
         if histories.users is None:
@@ -52,10 +52,8 @@ class Als:
     def fold_in(self, histories: Histories) -> Scores:
         """Factors (n, factors) that suit ``histories`` best: one more half-step of fitting."""
         alpha = self.settings.alpha
-        fixed = self.items.T @ self.items
-        fixed += self.settings.regularisation * np.eye(len(fixed), dtype=np.float32)
-        solved = [_solve(fixed, self.items[one], alpha) for one in _distinct(histories)]
-        return np.stack(solved) if solved else np.zeros((0, len(fixed)), dtype=np.float32)
+        solved = [_solve(self._fixed, self.items[one], alpha) for one in _distinct(histories)]
+        return np.stack(solved) if solved else np.zeros((0, len(self._fixed)), dtype=np.float32)
 
     def contributions(self, history: Histories, items: Numbers) -> Scores:
         """(events, items): how alike the factors are, which stands for what an event adds."""
@@ -65,7 +63,12 @@ class Als:
         write_arrays(folder, {"items": self.items, "users": self.users})
 
     def load(self, folder: Path) -> None:
-        self.items, self.users = read_array(folder, "items"), read_array(folder, "users")
+        self._set(read_array(folder, "items"), read_array(folder, "users"))
+
+    def _set(self, items: Scores, users: Scores) -> None:
+        self.items, self.users = items, users
+        penalty = self.settings.regularisation * np.eye(items.shape[1], dtype=np.float32)
+        self._fixed: Scores = items.T @ items + penalty
 
 
 def _solve(fixed: Scores, seen: Scores, alpha: float) -> Scores:

@@ -8,6 +8,7 @@ import numpy as np
 from classic.recommend import settings
 from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
+from classic.recommend.kernels import ROWS, compiled
 from classic.recommend.reasons import contributed
 from classic.recommend.scorer import Catalogue, Scorer
 from lifecycle.errors import ConfigError
@@ -29,11 +30,10 @@ class Blend:
             member.fit(interactions, catalogue)
 
     def scores(self, histories: Histories) -> Scores:
-        total: Scores | None = None
-        for member, weight in zip(self.members, self.settings.weights, strict=True):
-            scores = standardised(member.scores(histories), weight)
-            total = scores if total is None else np.add(total, scores, out=total)
-        assert total is not None  # settings ask for at least one member
+        first, *others = zip(self.members, self.settings.weights, strict=True)
+        total = standardised(first[0].scores(histories), first[1])
+        for member, weight in others:
+            _add(member.scores(histories), weight, total)
         return total
 
     def contributions(self, history: Histories, items: Numbers) -> Scores:
@@ -57,6 +57,14 @@ def standardised(scores: Scores, weight: float = 1.0) -> Scores:
     scores *= factors.astype(np.float32)
     scores -= (means * factors).astype(np.float32)
     return scores
+
+
+def _add(scores: Scores, weight: float, total: Scores) -> None:
+    """Add `standardised` scores to ``total``; overwrites ``scores``."""
+    if len(scores) < ROWS:
+        total += standardised(scores, weight)
+    else:
+        compiled().add_standardised(scores, np.float32(weight), total)
 
 
 def save_members(members: Sequence[Scorer], folder: Path) -> None:

@@ -81,7 +81,8 @@ def ranks(scores: Scores, rows: NDArray[Any], items: NDArray[Any]) -> Floats:
         return out
     own, others = scores[rows, items][:, None], scores[rows]
     better, equal = (others > own).sum(axis=1), (others == own).sum(axis=1)
-    return better + (equal + 1) / 2
+    shared: Floats = better + (equal + 1) / 2
+    return shared
 
 
 def metrics_of(places: Floats, rows: NDArray[Any], n: int) -> dict[str, Floats]:

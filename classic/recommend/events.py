@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from classic.recommend.delimited import literal, rejected
 from classic.recommend.schema import REGION
 from lifecycle import atomic
+from lifecycle.delimited import literal, rejected
 from lifecycle.errors import DataError
 from lifecycle.hashing import sha256
 from lifecycle.problems import shown

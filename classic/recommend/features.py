@@ -99,7 +99,7 @@ def stage_features(
     ``picked``, ``ranks``: what `united` gave of them.
     """
     rows, items = picked
-    columns = []
+    columns: list[NDArray[Any]] = []
     for number, (values, best) in enumerate(zip(scores, places, strict=True)):
         top = values[np.arange(len(values)), best[:, 0]]
         own = values[rows, items]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classic.recommend import delimited
+from lifecycle import delimited
 from lifecycle.errors import DataError, SourceError
 
 if TYPE_CHECKING:

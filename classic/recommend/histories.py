@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -87,11 +88,19 @@ class Histories:
         from scipy.sparse import csr_array
 
         shape = (len(self), items)
-        data = np.ones(len(self.items)) if weights is None else weights
-        starts = self.starts.astype(np.int32)  # or SciPy copies what it is multiplied with
-        parts = (data.astype(np.float32), self.items, starts)
-        plain = csr_array(parts, shape=shape, copy=True)
         if weights is None:
-            plain.sum_duplicates()
-            plain.data[:] = 1.0
-        return plain
+            return csr_array(self._distinct, shape=shape)
+        # SciPy would copy what a matrix with wider numbers is multiplied with.
+        starts = self.starts.astype(np.int32)
+        return csr_array((weights.astype(np.float32), self.items, starts), shape=shape)
+
+    @cached_property
+    def _distinct(self) -> tuple[Scores, Numbers, Numbers]:
+        """Ones, and each history's items without repetition, as a sparse matrix has them."""
+        from scipy.sparse import csr_array
+
+        ones, starts = np.ones(len(self.items), dtype=np.float32), self.starts.astype(np.int32)
+        shape = (len(self), int(self.items.max(initial=0)) + 1)
+        plain = csr_array((ones, self.items, starts), shape=shape, copy=True)
+        plain.sum_duplicates()
+        return np.ones_like(plain.data), plain.indices, plain.indptr

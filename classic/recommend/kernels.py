@@ -33,20 +33,23 @@ class Kernels(NamedTuple):
     union: Callable[..., int]
     trees: Callable[..., None]
     places: Callable[..., None]
+    add_standardised: Callable[..., None]
 
 
 @cache
 def compiled() -> Kernels:
-    """Takes about two seconds, once in a process."""
+    """Each is compiled at its first call, once in a process; all of them take some seconds."""
     from numba import njit
     from numba.extending import register_jitable
 
     plain = njit(nogil=True)
     register_jitable(_sink)  # for best
     fast = njit(nogil=True, fastmath={"reassoc", "nsz", "contract"})
-    return Kernels(
-        fast(sums), fast(sparse_sums), plain(best), plain(union), plain(trees), plain(places)
-    )
+    quick: dict[str, Any] = {
+        one.__name__: fast(one) for one in (sums, sparse_sums, add_standardised)
+    }
+    exact: dict[str, Any] = {one.__name__: plain(one) for one in (best, union, trees, places)}
+    return Kernels(**quick, **exact)
 
 
 def product(histories: "csr_array", weights: "csr_array") -> NDArray[np.float32]:
@@ -198,3 +201,20 @@ def places(
             better += np.int32(score > own)
             equal += np.int32(score == own)
         out[one] = better + (equal + 1) / 2
+
+
+def add_standardised(scores: NDArray[np.float32], weight: float, total: NDArray[Any]) -> None:
+    """Rows of ``scores`` with mean 0 and standard deviation ``weight``, added to ``total``."""
+    width = np.float32(max(scores.shape[1], 1))
+    for row in range(len(scores)):
+        summed, squares = np.float32(0), np.float32(0)
+        for score in scores[row]:
+            summed += score
+        mean = summed / width
+        for score in scores[row]:
+            squares += (score - mean) * (score - mean)
+        deviation = np.sqrt(squares / width)
+        if deviation > 1e-9:
+            factor = np.float32(weight / deviation)
+            for column in range(scores.shape[1]):
+                total[row, column] += (scores[row, column] - mean) * factor

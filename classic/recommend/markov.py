@@ -39,15 +39,17 @@ class Markov:
         self.transitions = csr_array(matrix)
 
     def scores(self, histories: Histories) -> Scores:
-        sources = histories.matrix(self.transitions.shape[0], self._weights(histories))
-        sources.eliminate_zeros()
-        return product(sources, self.transitions)
+        recent = histories.last(self.settings.last)
+        weights = self.settings.age_decay**recent.ages
+        return product(recent.matrix(self.transitions.shape[0], weights), self.transitions)
 
     def contributions(self, history: Histories, items: Numbers) -> Scores:
         """(events, items): what each event of one history adds to each item's score."""
-        part = self.transitions[history.items][:, items].toarray()
-        weighted: Scores = part * self._weights(history)[:, None].astype(np.float32)
-        return weighted
+        ages = history.ages
+        weights = np.where(ages < self.settings.last, self.settings.age_decay**ages, 0)
+        part: Scores = self.transitions[history.items][:, items].toarray()
+        part *= weights[:, None].astype(np.float32)
+        return part
 
     def save(self, folder: Path) -> None:
         matrix = self.transitions
@@ -60,10 +62,6 @@ class Markov:
         data, indices, indptr = (read_array(folder, n) for n in ("data", "indices", "indptr"))
         shape = (len(indptr) - 1, len(indptr) - 1)
         self.transitions = csr_array((data, indices, indptr), shape=shape)
-
-    def _weights(self, histories: Histories) -> NDArray[np.float64]:
-        ages = histories.ages
-        return np.where(ages < self.settings.last, self.settings.age_decay**ages, 0.0)
 
     def _pairs(
         self, histories: Histories

@@ -10,8 +10,8 @@ A user's region is the first digit of the zip code (``zip-9`` is the west coast 
 
 from pathlib import Path
 
-from classic.recommend.delimited import header, literal, read, require, select_text
 from classic.recommend.films import FilmTables
+from lifecycle.delimited import header, literal, read, require, select_text
 from lifecycle.errors import SourceError
 
 LAYOUTS = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classic.recommend.content import Content
 from classic.recommend.histories import Histories, Numbers, Scores
@@ -42,15 +43,23 @@ def contributed(
 
 
 def explain(
-    scorer: object, content: Content, history: Histories, items: Numbers
-) -> list[tuple[str, int | str]]:
-    """Kind of the reason for each of ``items``, and the item of the history or the genre."""
+    scorer: object,
+    content: Content,
+    history: Histories,
+    item_ids: Sequence[str],
+    items: Numbers,
+    known: NDArray[np.bool_],
+) -> list[Reason]:
+    """Why each of ``items``, numbers into ``item_ids``, was recommended; ``known``: that training
+    had an item."""
     parts = contributed([scorer], [1.0], history, items)
-    found: list[tuple[str, int | str]] = []
+    found = []
     for item, part in zip(items, parts.T, strict=True):
         genre = content.genre(history.items, item)
         if part.max(initial=0) > 0:
-            found.append(("similar_to", int(history.items[part.argmax()])))
+            found.append(Reason("similar_to", item_ids[history.items[part.argmax()]]))
+        elif genre:
+            found.append(Reason("genre", genre))
         else:
-            found.append(("genre", genre) if genre else ("popular", ""))
+            found.append(Reason("popular" if known[item] else "new"))
     return found

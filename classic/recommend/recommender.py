@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from classic.recommend.arrays import read_array, write_arrays
+from classic.recommend.arrays import AGAIN, read_array, read_facts, write_arrays
 from classic.recommend.content import Content
 from classic.recommend.histories import Histories, Numbers, Scores
 from classic.recommend.interactions import Interactions
@@ -50,6 +50,7 @@ class Recommender:
         self.item_ids: list[str] = []
         self.histories = Histories.one([])
         self.known: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self.lists: tuple[Numbers, Scores] | None = None
         self._numbers: dict[str, int] = {}
 
     @property
@@ -60,20 +61,17 @@ class Recommender:
         """Items of ``catalogue`` that are not among those of ``interactions`` get the numbers after
         them. Raises DataError where nobody did anything."""
         if not len(interactions):
-            raise DataError(
-                f"{self.name}: there are no interactions to learn from.",
-                "Widen the window of data.",
-            )
+            problem = f"{self.name}: there are no interactions to learn from."
+            raise DataError(problem, "Widen the window of data.")
         catalogue = catalogue or Catalogue()
-        interactions = replace(
-            interactions, item_ids=interactions.item_ids + catalogue.beyond(interactions.item_ids)
-        )
+        ids = interactions.item_ids + catalogue.beyond(interactions.item_ids)
+        interactions = replace(interactions, item_ids=ids)
         with limited(cores()):
             for scorer in (self.scorer, self.rule):
                 scorer.fit(interactions, catalogue)
-        self.content.fit(interactions.item_ids, catalogue)
-        self._set(interactions.user_ids, interactions.item_ids, Histories.of(interactions))
-        self.known = popularity(interactions) > 0
+        self.content.fit(ids, catalogue)
+        self._set(interactions.user_ids, ids, Histories.of(interactions))
+        self.known, self.lists = popularity(interactions) > 0, None
         return self
 
     def scores(self, users: Users) -> Scores:
@@ -95,6 +93,8 @@ class Recommender:
         Item −1 with score −inf fills up where there are fewer.
         """
         numbers = self._users(users)
+        if exclude_seen and (kept := self._kept(k)):
+            return kept[0][numbers], kept[1][numbers]
         items = np.empty((len(numbers), k), dtype=np.int32)
         scores = np.empty((len(numbers), k), dtype=np.float32)
 
@@ -104,6 +104,15 @@ class Recommender:
 
         in_threads(fill, self.blocks(len(numbers)))
         return items, scores
+
+    def keep_lists(self, k: int = 10) -> Self:
+        """Make the lists of all users of training now: `recommend` then reads them, up to ``k``.
+
+        They stay right, since a user's history here is that of training; 8 × ``k`` bytes a user.
+        """
+        self.lists = None
+        self.lists = self.recommend(np.arange(len(self.user_ids)), k)
+        return self
 
     def recommend_history(
         self, history: Sequence[str], k: int = 10, exclude_seen: bool = True
@@ -139,13 +148,8 @@ class Recommender:
         numbers = np.array([self._numbers[one] for one in items], dtype=np.int32)
         if self.name in TOP_LISTS:
             return [Reason("popular")] * len(numbers)
-        found = explain(self.scorer, self.content, self._history(history), numbers)
-        return [
-            Reason("similar_to", self.item_ids[of])
-            if isinstance(of, int)
-            else Reason("new" if kind == "popular" and not self.known[item] else kind, of)
-            for (kind, of), item in zip(found, numbers, strict=True)
-        ]
+        told = self._history(history)
+        return explain(self.scorer, self.content, told, self.item_ids, numbers, self.known)
 
     def blocks(self, n: int) -> list[slice]:
         """``n`` users in parts whose scores fit the memory meant for them."""
@@ -160,7 +164,10 @@ class Recommender:
                 scorer.save(temporary / name)
             histories = self.histories
             arrays: dict[str, NDArray[Any]] = {"items": histories.items, "times": histories.times}
-            write_arrays(temporary, arrays | {"starts": histories.starts, "known": self.known})
+            arrays |= {"starts": histories.starts, "known": self.known}
+            if self.lists is not None:
+                arrays |= {"listed": self.lists[0], "listed_scores": self.lists[1]}
+            write_arrays(temporary, arrays)
             (temporary / "content").mkdir()
             self.content.save(temporary / "content")
             (temporary / "recommender.json").write_text(json.dumps(self._facts()), "utf-8")
@@ -168,16 +175,18 @@ class Recommender:
     @classmethod
     def load(cls, folder: Path) -> "Recommender":
         """Raises BundleError where the folder holds no whole recommender."""
-        facts = _read(folder / "recommender.json")
+        facts = read_facts(folder / "recommender.json")
         try:
             settings, rule = (_SETTINGS.validate_python(facts[n]) for n in ("settings", "rule"))
             loaded = cls(settings, rule, facts["new_places"])
             names = facts["user_ids"], facts["item_ids"]
         except (KeyError, ValidationError) as error:
-            raise BundleError(f"{folder} holds no recommender: {error}.", _AGAIN) from error
+            raise BundleError(f"{folder} holds no recommender: {error}.", AGAIN) from error
         items, times, starts = (read_array(folder, n) for n in ("items", "times", "starts"))
         loaded._set(*names, Histories(items, times, starts, np.arange(len(names[0]))))
         loaded.known = read_array(folder, "known")
+        if (folder / "listed.npy").exists():
+            loaded.lists = read_array(folder, "listed"), read_array(folder, "listed_scores")
         loaded.scorer.load(folder / "scorer")
         loaded.rule.load(folder / "rule")
         loaded.content.load(folder / "content")
@@ -208,16 +217,23 @@ class Recommender:
         """Of the new items: less than any other's."""
         lowest = scores[:, self.known].min(axis=1, keepdims=True)
         steps = self.content.scores(histories, np.flatnonzero(~self.known)) - 1
-        return lowest + steps * np.maximum(np.abs(lowest), 1)
+        behind: Scores = lowest + steps * np.maximum(np.abs(lowest), 1)
+        return behind
 
     def _history(self, history: Sequence[str]) -> Histories:
         numbers = self._known_numbers(history)
-        time = int(self.histories.times.max(initial=0))
-        return Histories.one(numbers[self.known[numbers]], time)
+        return Histories.one(numbers[self.known[numbers]], self._newest)
 
     def _known_numbers(self, ids: Sequence[str]) -> Numbers:
         """Of those that are among ``item_ids``."""
         return np.array([self._numbers[one] for one in ids if one in self._numbers], dtype=np.int32)
+
+    def _kept(self, k: int) -> tuple[Numbers, Scores] | None:
+        """The first ``k`` of the lists that were kept, where these say them."""
+        width = self.lists[0].shape[1] if self.lists else 0
+        if not self.lists or k > width or (k < width and self.new_places):
+            return None
+        return self.lists[0][:, :k], self.lists[1][:, :k]
 
     def _users(self, users: Users) -> NDArray[np.int64]:
         numbers = np.asarray(users, dtype=np.int64).reshape(-1)
@@ -231,23 +247,13 @@ class Recommender:
 
     def _set(self, user_ids: list[str], item_ids: list[str], histories: Histories) -> None:
         self.user_ids, self.item_ids, self.histories = user_ids, item_ids, histories
+        self._newest = int(histories.times.max(initial=0))
         self._numbers = {one: number for number, one in enumerate(item_ids)}
 
     def _facts(self) -> dict[str, Any]:
         settings = {"settings": self.settings.model_dump(), "rule": self.rule_settings.model_dump()}
-        settings |= {"new_places": self.new_places}
-        return settings | {"user_ids": self.user_ids, "item_ids": self.item_ids}
+        ids = {"user_ids": self.user_ids, "item_ids": self.item_ids}
+        return {**settings, "new_places": self.new_places, **ids}
 
 
 _SETTINGS: TypeAdapter[Settings] = TypeAdapter(Settings)
-_AGAIN = "Train the model again."
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path} cannot be read: {error}.", _AGAIN) from error
-    if not isinstance(facts, dict):
-        raise BundleError(f"{path} holds no mapping.", _AGAIN)
-    return facts

@@ -134,6 +134,8 @@ def genre_shares(item_ids: list[str], catalogue: Catalogue) -> Scores:
 
 def genre_affinity(histories: Histories, genres: Scores) -> Scores:
     """Histories by genres: each genre's share of a history, 0 where it is empty."""
+    if not genres.shape[1]:
+        return np.zeros((len(histories), 0), dtype=np.float32)
     totals: Scores = histories.matrix(len(genres)) @ genres
     totals /= np.maximum(totals.sum(axis=1, keepdims=True), 1e-9)
     return totals

@@ -116,7 +116,7 @@ class TwoStage(Frozen):
     of every user's history, each beside about ``negatives`` other candidates."""
 
     kind: Literal["two_stage"] = "two_stage"
-    members: tuple[Simple, ...] = Field(default=(Markov(), Ease(), Als(), Popular()), min_length=1)
+    members: tuple[Simple, ...] = Field(default=(Markov(), LowPass()), min_length=1)
     candidates: Count = 30
     negatives: Count = 50
     steps: Count = 5

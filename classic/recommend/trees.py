@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from classic.recommend.arrays import AGAIN
 from classic.recommend.histories import Scores
 from classic.recommend.kernels import compiled
 from lifecycle.errors import BundleError
@@ -46,9 +47,7 @@ class Trees:
         try:
             return cls(path.read_text("utf-8"))
         except (OSError, ValueError, KeyError, IndexError) as error:
-            raise BundleError(
-                f"{path} holds no trees: {error}.", "Train the model again."
-            ) from error
+            raise BundleError(f"{path} holds no trees: {error}.", AGAIN) from error
 
     def predict(self, features: Scores) -> Scores:
         """(n,) of ``features`` (n, features), float32; as LightGBM's up to rounding."""

@@ -1,30 +1,30 @@
 """The configuration tree of a tabular problem: ``usecases/<name>/classic.yaml``."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from classic.tabular.settings import Learning, Problem
 from lifecycle.config import Frozen
 from lifecycle.gate import Rule
+from lifecycle.intake import FilesConfig
 from lifecycle.resources import Resources
 
 
-class SourceConfig(Frozen):
-    """``files``: the CSV, TSV or Parquet file or folder ``path``; relative paths count from the
-    project's folder. ``code``: the use case's own ``source.py``, with ``options``."""
+class FilesSource(FilesConfig):
+    """CSV, TSV or Parquet: one file or a folder of them."""
 
-    kind: Literal["files", "code"] = "files"
-    path: str = ""
+    kind: Literal["files"]
+
+
+class CodeSource(Frozen):
+    """The use case's own ``source.py``, with ``options``."""
+
+    kind: Literal["code"]
     options: dict[str, Any] = {}
 
-    @model_validator(mode="after")
-    def _path_where_needed(self) -> Self:
-        if (self.kind == "files") != bool(self.path):
-            raise ValueError("path names the data of kind files, and only of it")
-        if self.kind == "files" and self.options:
-            raise ValueError("options are for kind code")
-        return self
+
+SourceConfig = Annotated[FilesSource | CodeSource, Field(discriminator="kind")]
 
 
 class DataConfig(Frozen):
@@ -46,11 +46,11 @@ class SplitConfig(Frozen):
 
 class EvaluationConfig(Frozen):
     """``statistics``: of ``lifecycle.statistics``, besides the problem's own; ``segments``: columns
-    by whose values metrics are told apart; ``explained``: rows that explanations are made from."""
+    by whose values metrics are told apart; ``explain``: say which columns matter."""
 
     statistics: list[str] = []
     segments: list[str] = []
-    explained: int = Field(1_000, ge=0)
+    explain: bool = True
 
 
 class OnnxConfig(Frozen):

@@ -6,12 +6,20 @@ import numpy as np
 
 from classic.tabular.stages.evaluate import ERRORS, EXPLAINED
 from classic.tabular.stages.train import TRIALS
-from lifecycle.bundle import Manifest
 from lifecycle.candidates import Judgement, load_evaluation
 from lifecycle.evaluation import Evaluation
-from lifecycle.figures import bar_figure, histogram_figure, interval_figure, line_figure
+from lifecycle.figures import bar_figure, histogram_figure, line_figure
 from lifecycle.registration import Candidate
-from lifecycle.report import Report, Section, Table, by_segment, metric_table, run_facts, settings
+from lifecycle.report import (
+    Cell,
+    Report,
+    Section,
+    Table,
+    by_segment,
+    metric_table,
+    run_facts,
+    settings,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +97,8 @@ def _binary(evaluation: Evaluation, scores: "pd.DataFrame") -> list[Section]:
 def _multiclass(evaluation: Evaluation, scores: "pd.DataFrame") -> list[Section]:
     right = (scores["accuracy"] > 0).to_numpy(float)
     counts = scores.groupby(["target", "prediction"]).size().unstack(fill_value=0)
-    rows = [[str(name), *map(int, row)] for name, row in zip(counts.index, counts.to_numpy())]
+    names, numbers = counts.index.tolist(), counts.to_numpy().tolist()
+    rows: list[list[Cell]] = [[str(n), *row] for n, row in zip(names, numbers, strict=True)]
     return [
         _calibration(right, scores["score"].to_numpy(float)),
         Section(
@@ -123,7 +132,8 @@ def _calibration(target: "np.ndarray", score: "np.ndarray") -> Section:
     said = np.array([score[part].mean() for part in bins])
     was = np.array([target[part].mean() for part in bins])
     top = max(said.max(), was.max())
-    lines = {"ideal": ([0.0, top], [0.0, top]), "this model": (said, was)}
+    diagonal = np.array([0.0, top])
+    lines = {"ideal": (diagonal, diagonal), "this model": (said, was)}
     return Section(
         "Calibration",
         "Rows in ten parts by their score: what was said, and how often it was so.",
@@ -131,7 +141,9 @@ def _calibration(target: "np.ndarray", score: "np.ndarray") -> Section:
     )
 
 
-def _precision_recall(target: "np.ndarray", score: "np.ndarray") -> dict[str, tuple["np.ndarray", "np.ndarray"]]:
+def _precision_recall(
+    target: "np.ndarray", score: "np.ndarray"
+) -> dict[str, tuple["np.ndarray", "np.ndarray"]]:
     order = np.argsort(-score, kind="stable")
     found = np.cumsum(target[order])
     ranks = np.unique(np.geomspace(1, len(order), 200).astype(int)) - 1
@@ -151,19 +163,17 @@ def _segments(evaluation: Evaluation, metrics: tuple[str, ...]) -> list[Section]
 def _explained(candidate: Candidate) -> list[Section]:
     import pandas as pd
 
-    found = pd.read_parquet(candidate.evaluated / EXPLAINED)
-    if found.empty:
+    if not (candidate.evaluated / EXPLAINED).exists():
         return []
+    found = pd.read_parquet(candidate.evaluated / EXPLAINED)
     ranked = found.sort_values("permutation_drop", ascending=False)
-    columns = ["column", "permutation_drop", "permutation_std", "mean_abs_shap"]
-    rows = ranked[columns].head(30).astype(object).itertuples(index=False, name=None)
     shown = ranked.head(12)
     return [
         Section(
             "What matters",
             "permutation_drop: how much worse the metric becomes when a column is shuffled. "
             "mean_abs_shap: how far, on average, a column moves a single prediction.",
-            table=Table(columns, [[None if pd.isna(v) else v for v in row] for row in rows]),
+            table=_table(ranked.head(30)),
             figure=bar_figure(
                 dict(zip(shown["column"], shown["permutation_drop"], strict=True)),
                 "Permutation importance",
@@ -175,34 +185,34 @@ def _explained(candidate: Candidate) -> list[Section]:
 def _errors(candidate: Candidate) -> Section:
     import pandas as pd
 
-    found = pd.read_parquet(candidate.evaluated / ERRORS)
-    rows = [
-        [None if pd.isna(value) else _cell(value) for value in row]
-        for row in found.reset_index().astype(object).itertuples(index=False, name=None)
-    ]
-    names = [str(name) for name in found.reset_index().columns]
-    return Section("Worst rows", "Where the model was most wrong.", table=Table(names, rows))
-
-
-def _cell(value: object) -> str | int | float | bool:
-    return value if isinstance(value, str | int | float | bool) else str(value)
+    found = pd.read_parquet(candidate.evaluated / ERRORS).reset_index()
+    return Section("Worst rows", "Where the model was most wrong.", table=_table(found))
 
 
 def _trials(candidate: Candidate) -> Section:
     import pandas as pd
 
     found = pd.read_parquet(candidate.evaluated / TRIALS)
-    ranked = found.sort_values("value", kind="stable").head(15)
-    rows = [
-        [one.candidate, float(one.value), one.state, float(one.seconds), one.params]
-        for one in ranked.itertuples()
-    ]
     return Section(
         "Trials",
-        f"The best of {len(found)}: the loss on folds of the rows learned from.",
-        table=Table(["Candidate", "Loss", "State", "Seconds", "Parameters"], rows),
+        f"The metric of all {len(found)} trials on folds of the rows learned from, as tried.",
+        table=_table(found),
         folded=True,
     )
+
+
+def _table(frame: "pd.DataFrame") -> Table:
+    columns = [str(name) for name in frame.columns]
+    rows = [[_cell(value) for value in row] for row in frame.astype(object).to_numpy().tolist()]
+    return Table(columns, rows)
+
+
+def _cell(value: object) -> Cell:
+    import pandas as pd
+
+    if bool(pd.isna(value)):  # type: ignore[call-overload]
+        return None
+    return value if isinstance(value, str | int | float | bool) else str(value)
 
 
 def _onnx(evaluation: Evaluation) -> list[Section]:

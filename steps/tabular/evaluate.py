@@ -6,19 +6,15 @@ from zenml import step
 
 from classic.tabular.config import EvaluationConfig
 from classic.tabular.stages.evaluate import evaluate_bundle
-from lifecycle import usecases
 from steps.artifacts import Folder, new_folder
 from steps.clock import clock
 
 
 @step
 def evaluate_model(
-    bundle: Folder, parts: Folder, trials: Folder, use_case: str, settings: EvaluationConfig
+    bundle: Folder, parts: Folder, trials: Folder, settings: EvaluationConfig
 ) -> Annotated[Folder, "evaluation"]:
     with clock("evaluate") as note:
         out = new_folder("evaluate")
-        schema = usecases.find(use_case).table_schema()
-        note.text = evaluate_bundle(
-            bundle.path, parts.path, trials.path, schema, settings, out
-        )
+        note.text = evaluate_bundle(bundle.path, parts.path, trials.path, settings, out)
     return Folder(out)

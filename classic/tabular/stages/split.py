@@ -7,8 +7,8 @@ import numpy as np
 
 from classic.tabular.config import SplitConfig
 from classic.tabular.settings import Problem
+from classic.tabular.stages import tables
 from lifecycle.errors import ConfigError, DataError
-from lifecycle.privacy import read_revealed, write_protected
 from lifecycle.stages import TABLE
 from lifecycle.tables import TableSchema
 
@@ -20,13 +20,15 @@ LEAST = 20
 """Rows that each side needs: below, nothing can be learned or measured."""
 
 
-def split(data: Path, schema: TableSchema, problem: Problem, settings: SplitConfig, out: Path) -> str:
+def split(
+    data: Path, schema: TableSchema, problem: Problem, settings: SplitConfig, out: Path
+) -> str:
     """The rows of ``data`` as two tables in ``out``. A sentence about it.
 
     By time, rows whose label became known only after the cut are left out of what is learned from.
     Raises DataError where a side has too few rows, ConfigError where the schema has no time.
     """
-    frame = schema.coerce(read_revealed(data / TABLE, schema).to_pandas())
+    frame = tables.read(data / TABLE, schema)
     if len(frame) < 2 * LEAST:
         raise DataError(
             f"the table has {len(frame)} rows, too few to learn from and to measure on.",
@@ -43,8 +45,8 @@ def split(data: Path, schema: TableSchema, problem: Problem, settings: SplitConf
                 f"{len(part)} rows are {name}; {LEAST} are needed.", "Change split.test_share."
             )
     _check_target(train, test, schema, problem)
-    write_protected(schema.table(train), schema, out / TRAIN)
-    write_protected(schema.table(test), schema, out / TEST)
+    tables.write(train, schema, out / TRAIN)
+    tables.write(test, schema, out / TEST)
     late = f", {unknown:,} left out: their label was not known yet" if unknown else ""
     return f"{len(train):,} rows to learn from, {len(test):,} held out (by {settings.by}){late}"
 

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 from classic.tabular.config import Training
+from classic.tabular.stages import tables
 from classic.tabular.stages.split import TRAIN
 from lifecycle import bundle as bundles
 from lifecycle.atomic import write_text
 from lifecycle.bundle import Manifest
 from lifecycle.fingerprint import code_version, libraries
-from lifecycle.privacy import read_revealed
 from lifecycle.progress import status
 from lifecycle.stages import VERSION
 from lifecycle.tables import TableSchema
@@ -27,9 +27,8 @@ def train(
     """Tune and fit a model on the training rows in ``parts`` and make the bundle ``out``; the
     trials and what was measured on the way go to ``work``. A sentence about it."""
     from classic.tabular import model as models
-    from classic.tabular.onnx_export import export
 
-    frame = schema.coerce(read_revealed(parts / TRAIN, schema).to_pandas())
+    frame = tables.read(parts / TRAIN, schema)
     with status("train") as told:
         trained = models.train(
             frame, schema, chosen.problem, chosen.learning, chosen.resources.threads, told
@@ -47,7 +46,7 @@ def train(
         outputs=_OUTPUTS[chosen.problem],
         settings={
             "problem": chosen.problem,
-            "model": trained.model.candidate,
+            "model": trained.model.kind,
             "learning": chosen.learning.model_dump(mode="json"),
         },
         resources=chosen.resources.model_dump(),
@@ -56,11 +55,13 @@ def train(
     def fill(folder: Path) -> None:
         trained.model.save(folder / MODEL)
         if chosen.export:
+            from classic.tabular.onnx_export import export
+
             export(trained.model, folder / ONNX)
 
     made = bundles.write(out, manifest, fill).manifest
     tried = len(trained.trials)
-    return f"{trained.model.candidate}, the best of {tried} trials: bundle {made.bundle_id}"
+    return f"{trained.model.kind}, the best of {tried} trials: bundle {made.bundle_id}"
 
 
 _OUTPUTS = {

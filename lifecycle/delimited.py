@@ -22,15 +22,19 @@ _BROKEN_LINES = "SELECT DISTINCT line, csv_line FROM reject_errors ORDER BY line
 
 
 def select_text(
-    path: Path, separator: str = ",", columns: Sequence[str] = (), quote: str = '"'
+    path: Path,
+    separator: str = ",",
+    columns: Sequence[str] = (),
+    quote: str = '"',
+    encoding: str = "",
 ) -> str:
     """A SELECT of all rows of a file; without ``columns`` its first line names them.
 
     Lines that do not split into the columns land in DuckDB's table ``reject_errors``. Raises
     SourceError where there is no file or nothing in it.
     """
-    encoding = _encoding(path)
-    named = list(columns) or header(path, separator)
+    encoding = encoding or encoding_of(path)
+    named = list(columns) or header(path, separator, encoding)
     types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in named)
     options = [
         f"header = {not columns}",
@@ -45,19 +49,36 @@ def select_text(
     return f"SELECT * FROM read_csv({literal(str(path.resolve()))}, {', '.join(options)})"
 
 
-def header(path: Path, separator: str = ",") -> list[str]:
-    """The names in the first line. Raises DataError where it names no columns."""
+def header(path: Path, separator: str = ",", encoding: str = "") -> list[str]:
+    """The names in the first line. Raises DataError where it names no columns, or one twice."""
+    first = first_lines(path, 1, encoding)
+    names = [name.strip() for name in next(csv.reader(first, delimiter=separator), [])]
+    if not all(names) or not names:
+        raise DataError(
+            f"{path}: the first line gives column {names.index('') + 1 if names else 1} no name.",
+            "Give every column a name in the first line.",
+        )
+    folded = [name.casefold() for name in names]
+    twice = next((name for name in names if folded.count(name.casefold()) > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"{path}: the first line names column {twice!r} twice.",
+            "Names must differ by more than upper and lower case: rename one.",
+        )
+    return names
+
+
+def first_lines(path: Path, count: int, encoding: str = "") -> list[str]:
+    """The first lines of a text file. Raises SourceError where there is nothing to read."""
     _require_file(path)
     with path.open("rb") as file:
-        line = file.readline(_BLOCK)
+        block = file.read(_BLOCK)
     try:
-        text = line.decode("utf-8-sig")
+        # The block may end within a letter.
+        text = codecs.getincrementaldecoder(encoding or "utf-8")().decode(block)
     except UnicodeDecodeError:
-        text = line.decode("latin-1")
-    names = [name.strip() for name in next(csv.reader([text], delimiter=separator), [])]
-    if len(set(names)) < len(names) or not all(names):
-        raise DataError(f"{path}: the first line names no columns: {', '.join(names)!r}.")
-    return names
+        text = block.decode("latin-1")
+    return text.removeprefix("\ufeff").splitlines()[:count]
 
 
 def require(path: Path, found: Sequence[str], wanted: Sequence[str], separator: str = ",") -> None:
@@ -105,6 +126,10 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _require_file(path: Path) -> None:
     if not path.is_file():
         raise SourceError(f"there is no file {path}.")
@@ -112,7 +137,7 @@ def _require_file(path: Path) -> None:
         raise SourceError(f"{path} is empty.")
 
 
-def _encoding(path: Path) -> str:
+def encoding_of(path: Path) -> str:
     """``utf-8`` where all bytes are that, else ``latin-1``, in which any byte is a letter."""
     _require_file(path)
     decoder = codecs.getincrementaldecoder("utf-8")()
