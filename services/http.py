@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -43,6 +44,11 @@ class Request:
         return (
             header(self.scope, b"content-type").partition(b";")[0].strip().lower().decode("latin-1")
         )
+
+    def query(self, name: str) -> str:
+        """The first value of a parameter; empty where it is not given."""
+        given = parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
+        return given.get(name, [""])[0]
 
     async def body(self) -> bytes:
         if self._body is None:
