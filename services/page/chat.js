@@ -16,7 +16,7 @@ field.focus();
 function introduce(info) {
   document.title = `Ask ${info.title}`;
   document.querySelector("#title").textContent = document.title;
-  document.querySelector("#size").textContent = `There are ${info.passages.toLocaleString("en")} of them.`;
+  document.querySelector("#size").textContent = `, out of ${info.passages.toLocaleString("en")}`;
 }
 
 form.addEventListener("submit", (event) => {

@@ -52,12 +52,10 @@ function suggestions(input, known) {
   return made;
 }
 
-function hint(column) {
-  const low = column.min === null ? "" : `from ${column.min}`;
-  const high = column.max === null ? "" : `to ${column.max}`;
-  const may = column.nullable ? "may be empty" : "";
-  const zone = column.type === "time" ? "UTC" : "";
-  return [`${low} ${high}`.trim(), zone, column.description, may].filter(Boolean).join(", ");
+function hint({ type, min, max, nullable, description }) {
+  const both = min !== null && max !== null;
+  const range = both ? `${min} to ${max}` : min !== null ? `at least ${min}` : max !== null ? `at most ${max}` : "";
+  return [description, range, type === "time" && "UTC", nullable && "may be empty"].filter(Boolean).join(" · ");
 }
 
 form.addEventListener("submit", async (event) => {
