@@ -17,8 +17,9 @@ log = logging.getLogger(__name__)
 class Background(Generic[T]):
     """Hands what is ``put`` to ``write`` in a thread of its own, in order.
 
-    ``write`` gets at most ``batch`` items at a time, and an empty list when nothing came in
-    ``every_s`` seconds. What it raises is logged, and the batch is counted as dropped.
+    At most ``capacity`` items of ``budget`` bytes wait. ``write`` gets at most ``batch`` of them at
+    a time, few enough that it does not keep Python's lock for long, and an empty list when nothing
+    came in ``every_s`` seconds. What it raises is logged, and the batch is counted as dropped.
     """
 
     def __init__(
@@ -27,28 +28,36 @@ class Background(Generic[T]):
         name: str,
         *,
         capacity: int = 20_000,
-        batch: int = 500,
+        budget: int = 64 * 1024 * 1024,
+        batch: int = 100,
         every_s: float = 0.2,
     ) -> None:
         self._write, self._name = write, name
         self._capacity, self._batch, self._every_s = capacity, batch, every_s
-        self._items: deque[T] = deque()
+        self._budget, self._held = budget, 0
+        self._items: deque[tuple[T, int]] = deque()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._idle = threading.Condition()
         self._asked = self._done = 0
-        self._closed = False
+        self._closed = self._failing = False
         self.dropped = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def put(self, item: T) -> bool:
-        """Queue ``item``; False where the queue is full or closed. Never waits."""
-        if len(self._items) >= self._capacity or self._closed:
-            self._drop(1)
-            return False
-        self._items.append(item)
-        return True
+    def put(self, item: T, size: int = 0) -> bool:
+        """Queue ``item`` of about ``size`` bytes; False where the queue is full or closed.
+
+        Never waits for ``write``.
+        """
+        with self._lock:
+            full = len(self._items) >= self._capacity or self._held + size > self._budget
+            if full or self._closed:
+                self.dropped += 1
+                return False
+            self._items.append((item, size))
+            self._held += size
+            return True
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until all that was put before is written; False after ``timeout_s``."""
@@ -62,7 +71,8 @@ class Background(Generic[T]):
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Write what is queued and end the thread. What is put later is dropped."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
         self._wake.set()
         self._thread.join(timeout_s)
 
@@ -87,14 +97,21 @@ class Background(Generic[T]):
             self._hand_over(min(left, self._batch))
 
     def _hand_over(self, size: int) -> None:
-        items = [self._items.popleft() for _ in range(size)]
+        taken = [self._items.popleft() for _ in range(size)]
+        items = [item for item, _ in taken]
+        lost = 0 if self._succeeds(items) else len(items)
+        with self._lock:
+            self.dropped += lost
+            self._held -= sum(held for _, held in taken)
+
+    def _succeeds(self, items: list[T]) -> bool:
         try:
             self._write(items)
         except Exception:
-            # This thread must outlive whatever one batch brings.
-            log.exception("%s: %d records are lost.", self._name, len(items))
-            self._drop(len(items))
-
-    def _drop(self, count: int) -> None:
-        with self._lock:
-            self.dropped += count
+            # This thread must outlive whatever one batch brings; told once, not at every batch.
+            if not self._failing:
+                log.exception("%s: records are lost until this is mended.", self._name)
+            self._failing = True
+            return False
+        self._failing = False
+        return True

@@ -25,8 +25,14 @@ def _json(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
 
 
+def _whole(value: Any) -> int:
+    if not -(2**63) <= (number := int(value)) < 2**63:
+        raise ValueError("more than 64 bits")
+    return number
+
+
 def _micros(value: Any) -> int:
-    return int(value.timestamp() * 1e6) if isinstance(value, datetime) else int(value)
+    return _whole(value.timestamp() * 1e6 if isinstance(value, datetime) else value)
 
 
 # How each column is stored in the journal; `time` in microseconds since 1970 (UTC).
@@ -36,10 +42,10 @@ COLUMNS: dict[str, Callable[[Any], Any]] = {
     "kind": str,
     "endpoint": str,
     "model": str,
-    "version": int,
+    "version": _whole,
     "data_version": str,
     "latency_ms": float,
-    "status": int,
+    "status": _whole,
     "confidence": float,
     "abstained": bool,
     "features": _json,
@@ -58,7 +64,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         stamp = datetime.now(UTC).strftime(STAMP)
         self.path = folder / f"{stamp}-{uuid.uuid4().hex[:12]}{JOURNAL}"
-        self.rows, self._size, self._began = 0, 0, time.monotonic()
+        self.rows, self.size, self._began = 0, 0, time.monotonic()
         self._synced, self._dirty = self._began, False
         # Locked before it has its name: whoever finds it knows that it is alive.
         unnamed = folder / f"{atomic.TEMPORARY}{uuid.uuid4().hex}"
@@ -78,11 +84,11 @@ class Journal:
             try:
                 self._append(data)
             except OSError:
-                os.ftruncate(self._file.fileno(), self._size)
-                self._file.seek(self._size)
+                os.ftruncate(self._file.fileno(), self.size)
+                self._file.seek(self.size)
                 raise
         self.rows += len(lines)
-        self._size += len(data)
+        self.size += len(data)
         self._dirty = True
 
     def sync(self) -> None:
@@ -106,10 +112,17 @@ class Journal:
 
 
 def recover(folder: Path) -> int:
-    """Turn the journals that dead processes left into Parquet; how many there were."""
+    """Turn the journals that dead processes left into Parquet; how many there were.
+
+    Raises StorageError where one cannot be read, or its Parquet file not be written.
+    """
     found = 0
     for path in sorted(folder.glob(f"*{JOURNAL}")):
-        with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+        with (
+            atomic.storage_errors(path),
+            suppress(FileNotFoundError, BlockingIOError),
+            path.open("rb") as file,
+        ):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Another process may have done it between the look and the lock.
             if path.exists():
@@ -130,7 +143,7 @@ def to_parquet(journal: Path) -> None:
         if table.num_rows:
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, compression="zstd")
-            atomic.write_bytes(target, sink.getvalue().to_pybytes())
+            atomic.write_bytes(target, sink.getvalue())
     with atomic.storage_errors(journal):
         journal.unlink()
 
@@ -155,8 +168,8 @@ def journal_table(data: bytes) -> "pa.Table":
     if not whole:
         return final.empty_table()
     parsing = pj.ParseOptions(explicit_schema=stored, unexpected_field_behavior="ignore")
-    # Blocks must hold the longest line.
-    reading = pj.ReadOptions(block_size=max(1 << 20, max(map(len, whole.split(b"\n"))) + 2))
+    # One block: a line must not be longer than a block.
+    reading = pj.ReadOptions(block_size=len(whole) + 1)
     try:
         table = pj.read_json(pa.BufferReader(whole), reading, parsing)
     except pa.ArrowInvalid:
@@ -184,7 +197,7 @@ def schemas() -> tuple["pa.Schema", "pa.Schema"]:
     """The types in the journal, and those in Parquet."""
     import pyarrow as pa
 
-    types: dict[Any, Any] = {int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    types: dict[Any, Any] = {_whole: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     stored = pa.schema([(name, types.get(cast, pa.string())) for name, cast in COLUMNS.items()])
     time_at = stored.get_field_index("time")
     final = stored.set(time_at, pa.field("time", pa.timestamp("us", "UTC")))

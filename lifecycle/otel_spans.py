@@ -25,6 +25,7 @@ from lifecycle.tracing import Span, Value
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
 HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 SERVICE_NAME = "OTEL_SERVICE_NAME"
 TIMEOUT_S = 10.0
@@ -143,7 +144,7 @@ def otlp_tracer(
 ) -> OtlpTracer | None:
     """The tracer that the environment asks for; None where it names no collector.
 
-    Raises ConfigError for an address that is no http URL.
+    Raises ConfigError for an address that is no http URL, and for gRPC.
     """
     url = environment.get(TRACES_ENDPOINT, "").strip()
     if not url:
@@ -154,6 +155,11 @@ def otlp_tracer(
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise ConfigError(
             f"{url!r} is no address of a collector.", f"Set {ENDPOINT}=http://HOST:4318."
+        )
+    if environment.get(PROTOCOL, "").strip() == "grpc":
+        raise ConfigError(
+            f"{PROTOCOL}: 'grpc' is not spoken here.",
+            "Set http/json and the collector's HTTP port, usually 4318.",
         )
     name = environment.get(SERVICE_NAME, "").strip() or service
     return OtlpTracer(

@@ -50,13 +50,16 @@ class RequestLog:
         folder: Path,
         *,
         capacity: int = 20_000,
-        rotate_rows: int = 100_000,
-        rotate_s: float = 300,
+        rotate_rows: int = 50_000,
+        rotate_bytes: int = 16 * 1024 * 1024,
+        rotate_s: float = 3600,
         keep_days: float = 90,
     ) -> None:
-        """``capacity``: rows that may wait. Files older than ``keep_days`` are removed."""
+        """``capacity``: rows that may wait. A journal is rotated at any of the three limits;
+        files begun more than ``keep_days`` ago are removed then."""
         self.folder = folder
-        self._rotate_rows, self._rotate_s, self._keep_days = rotate_rows, rotate_s, keep_days
+        self._rotate_rows, self._rotate_bytes = rotate_rows, rotate_bytes
+        self._rotate_s, self._keep_days = rotate_s, keep_days
         with atomic.storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         recover(folder)
@@ -71,14 +74,15 @@ class RequestLog:
         """Rows that came to nothing: the queue was full, the disk refused, a value did not fit."""
         return self._queue.dropped + self._refused
 
-    def append(self, record: Mapping[str, Any]) -> bool:
+    def append(self, record: Mapping[str, Any], size: int = 512) -> bool:
         """Queue one row, keys of ``journal.COLUMNS``; False where it was dropped. Never waits.
 
         ``time`` is now unless given; a missing column is null, an unknown one left out. Values of
         ``features``, ``output`` and ``label`` may be anything JSON holds; they are written later,
-        so nobody may change them after.
+        so nobody may change them after. ``size``: about how many bytes they take until then; what
+        waits is bounded by it.
         """
-        return self._queue.put((time.time_ns() // 1000, record))
+        return self._queue.put((time.time_ns() // 1000, record), size)
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until all that was appended stands in the journal; False after ``timeout_s``."""
@@ -98,7 +102,7 @@ class RequestLog:
             self._journal.append(lines)
         if self._journal is not None:
             self._journal.sync()
-            if self._journal.rows >= self._rotate_rows or self._journal.age_s >= self._rotate_s:
+            if self._is_due(self._journal):
                 self._rotate(self._journal)
 
     def _line(self, item: tuple[int, Mapping[str, Any]]) -> bytes:
@@ -109,6 +113,13 @@ class RequestLog:
             log.error("a row of the request log is lost: %s", type(error).__name__)
             self._refused += 1
             return b""
+
+    def _is_due(self, journal: Journal) -> bool:
+        return (
+            journal.rows >= self._rotate_rows
+            or journal.size >= self._rotate_bytes
+            or journal.age_s >= self._rotate_s
+        )
 
     def _rotate(self, journal: "Journal") -> None:
         self._journal = None

@@ -2,14 +2,30 @@
 
 import csv
 import io
+from email import message_from_bytes
+from pathlib import PurePath
 from typing import Any
 
 from services.guard.asgi import Refused
 
+FORM = "multipart/form-data"
 PARQUET = ("application/vnd.apache.parquet", "application/octet-stream")
-MEDIA_TYPES = ("text/csv", "application/vnd.apache.parquet")
+MEDIA_TYPES = ("text/csv", "application/vnd.apache.parquet", FORM)
+_ENDINGS = {".csv": "text/csv", ".parquet": PARQUET[0]}
 # A Parquet file of a megabyte may unfold to any size.
 MOST_BYTES = 64 * 1024 * 1024
+
+
+def uploaded(content_type: str, body: bytes) -> tuple[str, bytes]:
+    """Media type and content of the first file of a form. Raises Refused, 400, where none is."""
+    head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1", "replace")
+    for part in message_from_bytes(head + body).walk():
+        name = part.get_filename()
+        if name is not None:
+            found = part.get_payload(decode=True)
+            kind = _ENDINGS.get(PurePath(name).suffix.lower(), part.get_content_type())
+            return kind, found if isinstance(found, bytes) else b""
+    raise Refused(400, "the form has no file.", "Example: curl -F file=@rows.csv …")
 
 
 def rows_of(media_type: str, body: bytes, most: int) -> list[dict[str, Any]]:

@@ -18,9 +18,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Body(BaseModel):
-    """Base of what requests send: unknown keys are refused."""
+    """Base of what requests send: unknown keys are refused, and nothing is converted."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Request:
@@ -39,11 +39,13 @@ class Request:
         return found
 
     @property
+    def content_type(self) -> str:
+        return header(self.scope, b"content-type").decode("latin-1")
+
+    @property
     def media_type(self) -> str:
         """Of the body, in lower case and without parameters."""
-        return (
-            header(self.scope, b"content-type").partition(b";")[0].strip().lower().decode("latin-1")
-        )
+        return self.content_type.partition(";")[0].strip().lower()
 
     def query(self, name: str) -> str:
         """The first value of a parameter; empty where it is not given."""

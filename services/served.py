@@ -5,6 +5,7 @@ Whoever began with the old one finishes with it; it is freed when the last of th
 cannot be loaded or warmed leaves the old one serving.
 """
 
+import ctypes
 import gc
 import logging
 import threading
@@ -70,6 +71,13 @@ class Origin(Protocol):
         """Its predictor."""
 
 
+def give_back_memory() -> None:
+    """Hand freed memory to the system: glibc keeps it, for every thread that loaded a model."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 class Holder:
     """Holds the served model. ``current`` may be read from anywhere; keep what it gives for the
     length of a request."""
@@ -86,7 +94,7 @@ class Holder:
         self._leaving: list[weakref.ref[Any]] = []
 
     def start(self) -> None:
-        """Load, and watch, in a thread."""
+        """Watch, in a thread; load, where nothing is loaded yet."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -157,10 +165,13 @@ class Holder:
         self.failure = Failure(model, problem)
 
     def _collect(self) -> None:
-        """Models that left may hold themselves in circles, which only the collector opens."""
+        """Free models that left: they may hold themselves in circles, which the collector opens."""
+        if not self._leaving:
+            return
         if any(left() is not None for left in self._leaving):
             gc.collect()
-            self._leaving = [left for left in self._leaving if left() is not None]
+        self._leaving = [left for left in self._leaving if left() is not None]
+        give_back_memory()
 
     def _watch(self) -> None:
         while not self._stopped.is_set():

@@ -84,6 +84,8 @@ class Models:
         self._holder = Holder(origin_of(settings, settings.device), settings.watch_s)
         context = Context(settings, self._holder, self._executor, Metrics(), self._records)
         MOUNTED.app = build(context, self._guard(settings, lines))
+        # Before the worker takes connections: another one may be warm. What fails is tried again.
+        self._holder.check()
         self._holder.start()
 
     def _guard(self, settings: ServiceSettings, lines: JsonLines) -> Guard:

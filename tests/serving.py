@@ -32,9 +32,12 @@ from services.settings import Limits, ServiceSettings
 from tests.toys import write_notes
 
 
-def notes_bundle(folder: Path, minutes: str = "three") -> Path:
-    """A RAG bundle over the notes, in which green tea steeps for so many minutes."""
-    from rag.config import RagConfig, SourceConfig
+def notes_bundle(folder: Path, minutes: str = "three", chat: str = "") -> Path:
+    """A RAG bundle over the notes, in which green tea steeps for so many minutes.
+
+    ``chat``: the address of a language model that answers.
+    """
+    from rag.config import GenerationConfig, RagConfig, SourceConfig
     from rag.stages.index import Parts, build_index
     from rag.stages.load import load as load_documents
     from rag.stages.prepare import prepare
@@ -46,7 +49,11 @@ def notes_bundle(folder: Path, minutes: str = "three") -> Path:
     tea = folder / "notes" / "tea.md"
     tea.write_text(tea.read_text().replace("three minutes", f"{minutes} minutes"))
     write_text(parts.version / VERSION, json.dumps({"id": f"tea-{minutes}"}))
-    config, cache = RagConfig(), folder.parent / "cache"
+    cache = folder.parent / "cache"
+    config = RagConfig()
+    if chat:
+        said = GenerationConfig(provider="openai", base_url=chat, model="scripted")
+        config = RagConfig(generation=said)
     load_documents(SourceConfig(paths=[str(folder / "notes")]), ROOT, cache, parts.data)
     prepare(parts.data, config.chunking, config.embedding, cache, "cpu", parts.chunks)
     build_index(parts, "notes", "notes", config, folder / "bundle")

@@ -21,7 +21,7 @@ from services.guard.chain import Guard, guarded
 from services.guard.concurrency import Places
 from services.guard.deadline import EVERY_S, Deadline
 from services.guard.errors import JsonErrors
-from services.guard.logs import JsonLines, log_as_json
+from services.guard.logs import JsonHandler, JsonLines, log_as_json
 from services.guard.rate import Rates
 from services.guard.request_id import RequestId
 from tests.asgi import LEAVE, Response, body_of, call, echo, scope
@@ -130,7 +130,8 @@ def test_a_body_is_counted_as_it_arrives() -> None:
 
 def test_content_length_is_believed_only_where_it_is_too_large() -> None:
     app = behind(echo, body_bytes=10)
-    assert run(app, scope(headers={"content-length": "11"}), [60.0]).status == 413
+    for length in ("11", "9" * 5000):
+        assert run(app, scope(headers={"content-length": length}), [60.0]).status == 413
     assert run(app, scope(headers={"content-length": "3"}), [b"12345678", b"901"]).status == 413
     assert run(app, scope(headers={"content-length": "ten"}), [b"1"]).status == 200
 
@@ -250,6 +251,11 @@ def test_a_flood_of_clients_takes_no_memory_and_gains_nothing(clients: list[int]
     assert through <= 2 * 6
 
 
+def test_a_rate_below_one_a_minute_lets_one_through() -> None:
+    app = behind(echo, per_minute=0.5)
+    assert [run(app).status for _ in range(2)] == [200, 429]
+
+
 def test_beyond_the_rate_a_client_is_told_when_to_come_back() -> None:
     app = behind(echo, per_minute=2)
     statuses = [run(app).status for _ in range(3)]
@@ -302,6 +308,35 @@ def test_so_many_run_so_many_wait_and_the_rest_is_refused() -> None:
     assert [response.status for response in responses] == [200] * 5 + [429] * 4
     assert most == 2
     assert responses[-1].headers["retry-after"] == "1"
+
+
+@given(st.integers(1, 3), st.integers(0, 3), st.lists(st.integers(0, 9), max_size=40))
+def test_places_are_never_exceeded_and_never_lost(most: int, queue: int, steps: list[int]) -> None:
+    """Step 0 to 5: a request comes; 6 and 7: the oldest ends; 8 and 9: the newest goes away."""
+
+    async def play() -> None:
+        places = Places(most, queue)
+        tasks: list[tuple[asyncio.Task[Response], Held]] = []
+        for step in steps:
+            if step < 6:
+                held = Held()
+                tasks.append((asyncio.create_task(call(behind(held, places=places))), held))
+            elif tasks and step < 8:
+                tasks.pop(0)[1].go.set()
+            elif tasks:
+                tasks.pop()[0].cancel()
+            await asyncio.sleep(0)
+            assert 0 <= places.running <= most
+            assert places.waiting <= queue
+        for _, held in tasks:
+            held.go.set()
+        await asyncio.sleep(0.001)
+        assert await places.close(1)
+        assert (places.running, places.waiting) == (0, 0)
+        statuses = {task.result().status for task, _ in tasks if task.done()}
+        assert statuses <= {200, 429}
+
+    asyncio.run(play())
 
 
 def test_a_service_that_closes_refuses_and_finishes() -> None:
@@ -420,7 +455,7 @@ def test_a_preflight_is_answered_before_a_key_is_asked_for() -> None:
     ("host", "status"),
     [
         ("127.0.0.1:3000", 200),
-        ("localhost", 200),
+        ("LocalHost", 200),
         ("[::1]:3000", 200),
         ("evil.example:3000", 403),
         ("localhost.evil.example", 403),
@@ -492,6 +527,18 @@ def test_no_text_can_break_a_line(lines: tuple[JsonLines, Path]) -> None:
     assert read[0]["time"] == "1970-01-01T00:00:00.500000+00:00"
 
 
+def test_a_log_call_that_does_not_fit_harms_nobody(
+    lines: tuple[JsonLines, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    logger = logging.Logger("test")
+    logger.addHandler(JsonHandler(lines[0]))
+    logger.error("%d", "no number")
+    logger.error("after %s", "it")
+    lines[0].close()
+    assert [line["message"] for line in read_lines(lines[1])] == ["after it"]
+
+
 def test_a_log_that_nobody_reads_drops_lines_and_blocks_nobody() -> None:
     reader, writer = os.pipe()
     log = JsonLines(writer, capacity=100)
@@ -501,6 +548,17 @@ def test_a_log_that_nobody_reads_drops_lines_and_blocks_nobody() -> None:
     os.close(reader)
     log.close()
     os.close(writer)
+
+
+def test_start_and_stop_reach_the_application_and_websockets_do_not() -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    response = run(behind(app, keys=RING), scope() | {"type": "websocket"})
+    run(behind(app, keys=RING), scope() | {"type": "lifespan"})
+    assert (seen, response.messages[0]["type"]) == (["lifespan"], "websocket.close")
 
 
 def test_the_whole_chain_serves_a_real_client() -> None:

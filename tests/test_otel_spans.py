@@ -43,7 +43,7 @@ class Collector:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=[0.01], daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -200,6 +200,15 @@ def test_the_environment_says_where_spans_go(collector: Collector) -> None:
     assert tracer is not None
     assert tracer.url == "http://127.0.0.1:1/here"
     tracer.close()
+
+
+def test_grpc_is_refused_rather_than_spoken_wrongly() -> None:
+    asked = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+    }
+    with pytest.raises(ConfigError, match="'grpc' is not spoken"):
+        otlp_tracer("handbook", environment=asked)
 
 
 @pytest.mark.parametrize("url", ["localhost:4317", "file:///etc/passwd", "http://"])

@@ -68,6 +68,16 @@ def test_a_row_comes_back_as_it_went_in(tmp_path: Path) -> None:
     assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]
 
 
+def test_journals_rotate_by_size_and_long_rows_come_through(tmp_path: Path) -> None:
+    log = RequestLog(tmp_path, rotate_bytes=1_000_000)
+    for _ in range(5):
+        log.append(ROW | {"output": "x" * 3_000_000})
+        log.flush()
+    assert len(list(tmp_path.glob("*.parquet"))) == 5
+    log.close()
+    assert {len(text) for text in read(tmp_path).column("output").to_pylist()} == {3_000_000}
+
+
 def test_an_empty_log_reads_as_no_rows(tmp_path: Path) -> None:
     RequestLog(tmp_path).close()
     assert read(tmp_path).num_rows == 0
@@ -220,6 +230,49 @@ def test_what_was_flushed_survives_a_kill(lines: int, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.jsonl"))
 
 
+DYING = """
+import os, sys
+from pathlib import Path
+from lifecycle.requests import RequestLog
+stop, calls = int(sys.argv[2]), 0
+def counted(function):
+    def call(*arguments, **options):
+        global calls
+        calls += 1
+        if calls == stop:
+            os.kill(os.getpid(), 9)
+        return function(*arguments, **options)
+    return call
+for name in ("fsync", "replace", "rename", "unlink"):
+    setattr(os, name, counted(getattr(os, name)))
+log = RequestLog(Path(sys.argv[1]), rotate_rows=10)
+for start in range(0, 40, 10):
+    for number in range(start, start + 10):
+        log.append({"request_id": str(number)})
+    log.flush()
+    print(start + 10, flush=True)
+"""
+
+
+# Of each rotation: naming the journal, three steps of the Parquet file, removing the journal.
+@pytest.mark.parametrize("stop", range(1, 12))
+def test_a_kill_at_any_durable_step_loses_and_doubles_nothing(stop: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, str(tmp_path), str(stop)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    written = max([0, *map(int, done.stdout.split())])
+    RequestLog(tmp_path).close()
+    found = read(tmp_path).column("request_id").to_pylist()
+    assert sorted(found, key=int) == [str(number) for number in range(len(found))]
+    assert len(found) >= written
+    assert not list(tmp_path.glob("*.jsonl"))
+
+
 class Stuck:
     """A disk that takes nothing until it is let go."""
 
@@ -252,6 +305,18 @@ def test_overload_drops_and_counts_and_never_waits() -> None:
     assert not queue.put(ROW)
 
 
+def test_what_waits_is_bounded_in_bytes_as_well() -> None:
+    disk = Stuck()
+    queue = Background(disk.write, "test", budget=1000, every_s=0.01)
+    assert [queue.put(ROW, 400) for _ in range(4)] == [True, True, False, False]
+    assert queue.put(ROW, 200)
+    disk.go.set()
+    assert queue.flush()
+    assert queue.put(ROW, 1000)
+    queue.close()
+    assert (disk.written, queue.dropped) == (4, 2)
+
+
 def test_puts_of_many_threads_are_all_counted() -> None:
     disk = Stuck()
     queue = Background(disk.write, "test", capacity=500, every_s=0.01)
@@ -280,13 +345,15 @@ def test_a_full_disk_costs_rows_and_no_more(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Journal, "_append", full)
-    log.append(ROW)
-    log.flush()
+    for _ in range(2):
+        log.append(ROW)
+        log.flush()
     monkeypatch.setattr(Journal, "_append", real)
     log.append(ROW)
     log.close()
-    assert log.dropped == 1
+    assert log.dropped == 2
     assert read(tmp_path).num_rows == 2
+    assert len(caplog.records) == 1
     assert "No space left on device" in caplog.text
 
 

@@ -1,5 +1,5 @@
 """What stands between the network and a service: pure ASGI, one small middleware a file.
 
-A middleware that refuses raises ``Refused``; ``JsonErrors`` makes the answer. ``guarded`` puts them
-in order.
+The middlewares see HTTP alone. One that refuses raises ``Refused``, and ``JsonErrors`` makes the
+answer. ``guarded`` puts them in order.
 """

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lifecycle.keys import KeyRing
-from services.guard.asgi import App
+from services.guard.asgi import App, Receive, Scope, Send
 from services.guard.body import BodyLimit
 from services.guard.concurrency import Concurrency, Places
 from services.guard.deadline import Deadline
@@ -44,22 +44,36 @@ class Guard:
 
 
 def guarded(app: App, guard: Guard) -> App:
-    """``app`` behind everything that ``guard`` asks for.
+    """``app`` behind everything that ``guard`` asks for; HTTP alone gets through.
 
     What is cheap and needs no body refuses first; a place is held only while the answer is made.
     """
-    app = Concurrency(app, guard.places, FREE)
-    app = BodyLimit(app, guard.body_bytes)
-    app = Deadline(app, guard.seconds, guard.body_seconds)
+    chain: App = Concurrency(app, guard.places, FREE)
+    chain = BodyLimit(chain, guard.body_bytes)
+    chain = Deadline(chain, guard.seconds, guard.body_seconds)
     if guard.per_minute:
-        app = RateLimit(app, Rates(guard.per_minute / 60, guard.per_minute), FREE)
+        chain = RateLimit(chain, Rates(guard.per_minute / 60, guard.per_minute), FREE)
     if guard.keys is not None:
-        app = ApiKeys(app, guard.keys, guard.scopes)
-    app = Origins(app, guard.origins)
+        chain = ApiKeys(chain, guard.keys, guard.scopes)
+    chain = Origins(chain, guard.origins)
     if guard.hosts:
-        app = Hosts(app, guard.hosts)
-    app = JsonErrors(app)
-    app = SecurityHeaders(app)
+        chain = Hosts(chain, guard.hosts)
+    chain = SecurityHeaders(JsonErrors(chain))
     if guard.log is not None:
-        app = AccessLog(app, guard.log)
-    return RequestId(app)
+        chain = AccessLog(chain, guard.log)
+    return HttpAlone(app, RequestId(chain))
+
+
+class HttpAlone:
+    """Hands requests to ``chain``, start and stop to ``app``, and refuses WebSockets."""
+
+    def __init__(self, app: App, chain: App) -> None:
+        self.app, self.chain = app, chain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self.chain(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})

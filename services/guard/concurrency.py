@@ -84,7 +84,7 @@ class Concurrency:
         self.app, self.places, self.free = app, places, free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self.free:
+        if scope["path"] in self.free:
             return await self.app(scope, receive, send)
         turn = self.places.take()
         if turn is not None:

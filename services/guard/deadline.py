@@ -23,8 +23,6 @@ class Deadline:
         self._looking: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
         loop = asyncio.get_running_loop()
         request = _Request(loop, receive, self.seconds, self.body_seconds)
         self._running.add(request)
@@ -64,9 +62,18 @@ class Deadline:
 
 class _Request:
     __slots__ = (
-        "_due", "_loop", "_receive", "_seconds", "_seen", "_since",
-        "arrived", "ended", "late", "task", "watch",
-    )  # fmt: skip
+        "_due",
+        "_loop",
+        "_receive",
+        "_seconds",
+        "_seen",
+        "_since",
+        "arrived",
+        "ended",
+        "late",
+        "task",
+        "watch",
+    )
 
     def __init__(
         self,

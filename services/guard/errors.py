@@ -23,8 +23,6 @@ class JsonErrors:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
         started = False
 
         async def watched(message: Message) -> None:

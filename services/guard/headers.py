@@ -33,9 +33,6 @@ class SecurityHeaders:
         self.app, self.headers = app, headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-
         async def secured(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *self.headers]
@@ -55,14 +52,13 @@ class Hosts:
         self.app, self.names = app, frozenset(name.encode() for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            host = header(scope, b"host")
-            if _without_port(host) not in self.names:
-                raise Refused(
-                    403,
-                    f"this service does not answer for the host {_shown(host)}.",
-                    "Use 127.0.0.1 or localhost, or serve with API keys.",
-                )
+        host = header(scope, b"host")
+        if _without_port(host.lower()) not in self.names:
+            raise Refused(
+                403,
+                f"this service does not answer for the host {_shown(host)}.",
+                "Use 127.0.0.1 or localhost, or serve with API keys.",
+            )
         await self.app(scope, receive, send)
 
 
@@ -78,7 +74,7 @@ class Origins:
         self.app, self.allowed = app, frozenset(origin.encode() for origin in allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origin = header(scope, b"origin") if scope["type"] == "http" else b""
+        origin = header(scope, b"origin")
         if not origin or _same(scope, origin):
             return await self.app(scope, receive, send)
         if origin not in self.allowed and b"*" not in self.allowed:

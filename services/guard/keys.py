@@ -32,7 +32,7 @@ class ApiKeys:
         self.app, self.ring, self.scopes = app, ring, scopes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (needed := self._needed(scope["path"])):
+        if needed := self._needed(scope["path"]):
             key = self.ring.find(_secret(scope))
             if key is None:
                 raise Refused(

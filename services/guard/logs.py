@@ -20,6 +20,7 @@ from services.guard.asgi import App, Message, Receive, Scope, Send, state_of
 
 # What routes may put into the request's state for the access line.
 FACTS = ("client", "model", "version", "error")
+LONGEST_PATH = 200
 Line = dict[str, Any]
 
 
@@ -56,7 +57,11 @@ class JsonHandler(logging.Handler):
         self.lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.put(record_line(record, self.lines.with_text))
+        try:
+            self.lines.put(record_line(record, self.lines.with_text))
+        except (TypeError, ValueError):
+            # Arguments that do not fit the message, which must not reach whoever logs.
+            self.handleError(record)
 
 
 def log_as_json(lines: JsonLines, level: int = logging.INFO) -> None:
@@ -74,7 +79,7 @@ class AccessLog:
         self.app, self.lines, self.free = app, lines, free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self.free:
+        if scope["path"] in self.free:
             return await self.app(scope, receive, send)
         status, began = 0, time.perf_counter()
 
@@ -99,7 +104,7 @@ def access_line(scope: Scope, status: int, took: float) -> Line:
         "logger": "access",
         "request_id": state.get("request_id", ""),
         "method": scope["method"],
-        "path": scope["path"],
+        "path": scope["path"][:LONGEST_PATH],
         "status": status,
         "ms": round(took * 1000, 3),
     }

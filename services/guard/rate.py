@@ -9,6 +9,7 @@ from functools import lru_cache
 from services.guard.asgi import App, Receive, Refused, Scope, Send, state_of
 
 _REST = "(all others)"
+SWEEP_EVERY_S = 1.0
 
 
 class Rates:
@@ -28,9 +29,10 @@ class Rates:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._interval = 1 / per_second
-        self._ahead = (burst - 1) / per_second
+        self._ahead = (max(burst, 1) - 1) / per_second
         self._most, self._clock = most, clock
         self._full: dict[str, float] = {}
+        self._swept = -SWEEP_EVERY_S
 
     def __len__(self) -> int:
         return len(self._full)
@@ -48,7 +50,8 @@ class Rates:
 
     def _room(self, client: str, now: float) -> str:
         """``client`` if others whose allowance is whole could be forgotten, else the rest's."""
-        if self._full.get(_REST, 0.0) <= now:
+        if now - self._swept >= SWEEP_EVERY_S:
+            self._swept = now
             self._full = {name: due for name, due in self._full.items() if due > now}
         return client if len(self._full) < self._most else _REST
 
@@ -64,7 +67,7 @@ class RateLimit:
         self.app, self.rates, self.free = app, rates, free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self.free:
+        if scope["path"] not in self.free:
             state = state_of(scope)
             client = state.get("client") or _address(scope)
             if seconds := self.rates.wait(client):

@@ -16,8 +16,6 @@ class RequestId:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
         given = header(scope, b"x-request-id")
         chosen = given if _SANE.fullmatch(given) else uuid.uuid4().hex.encode()
         scope["state"] = {**scope.get("state", {}), "request_id": chosen.decode()}

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from services.context import Call, Context, Signed
-from services.files import MEDIA_TYPES, rows_of
+from services.files import FORM, MEDIA_TYPES, rows_of, uploaded
 from services.guard.asgi import Refused
 from services.http import Body, Reply, Request, Route, reply
 from services.surfaces import example_row
@@ -73,9 +73,11 @@ class TabularRoutes:
     async def _rows(self, request: Request) -> list[Any]:
         if request.media_type in ("application/json", ""):
             return list((await request.read(Rows)).rows)
-        body = await request.body()
+        kind, body = request.media_type, await request.body()
+        if kind == FORM:
+            kind, body = uploaded(request.content_type, body)
         limit = self.context.settings.limits.rows
-        return await self.context.run(lambda: rows_of(request.media_type, body, limit))
+        return await self.context.run(lambda: rows_of(kind, body, limit))
 
     def _note(self, call: Call, rows: list[Mapping[str, Any]], found: list[dict[str, Any]]) -> None:
         errors = sum("error" in one for one in found)
