@@ -49,7 +49,8 @@ class Request:
 
     def query(self, name: str) -> str:
         """The first value of a parameter; empty where it is not given."""
-        given = parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
+        text: str = self.scope.get("query_string", b"").decode("latin-1")
+        given = parse_qs(text)
         return given.get(name, [""])[0]
 
     async def body(self) -> bytes:

@@ -27,9 +27,9 @@ function field(name, column) {
   input.dataset.type = column.type;
   const about = element("small", { id: `about-${name}`, textContent: hint(column) });
   input.setAttribute("aria-describedby", about.id);
-  const label = element("label", {}, spoken(name), input, about);
-  if (column.known.length) label.append(suggestions(input, column.known));
-  return label;
+  const made = element("div", {}, element("label", {}, spoken(name), input), about);
+  if (column.known.length) made.append(suggestions(input, column.known));
+  return made;
 }
 
 function select(column) {

@@ -108,8 +108,8 @@ def _of_kind(served: Served) -> dict[str, Any]:
 
 def _offered(schema: Any) -> list[str]:
     """Features; sensitive ones only where the model cannot do without."""
-    columns = schema.columns
-    return [one for one in schema.features if not (columns[one].sensitive and columns[one].nullable)]
+    columns = ((name, schema.columns[name]) for name in schema.features)
+    return [name for name, column in columns if not (column.sensitive and column.nullable)]
 
 
 def _column(name: str, model: Any) -> dict[str, Any]:

@@ -99,5 +99,5 @@ class RecommendRoutes:
         user = request.query("user_id")
         items = call.served.predictor.seen(user, LAST)
         if not items:
-            raise Refused(404, f"there is no user {user[:200]!r}.", "The rule answers for strangers.")
+            raise Refused(404, f"there is no user {user[:200]!r}.", "Strangers get the rule.")
         return reply({"items": items} | call.signed())
