@@ -175,6 +175,7 @@ async function open(cited) {
   document.querySelector("#document-place").textContent = whereabouts(cited);
   place.replaceChildren(element("mark", { textContent: cited.passage }));
   viewer.showModal();
+  place.focus();
   try {
     const found = await call(`v1/document?source=${encodeURIComponent(cited.source)}`);
     highlight(place, (await found.json()).text, cited);
