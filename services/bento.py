@@ -4,12 +4,12 @@ BentoML builds it in a process of its own from a folder that holds nothing else,
 was left out is missed now and not where the Bento runs.
 """
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,20 @@ class Bento:
 
 def package(bundle: Bundle, version: int, work: Path) -> Bento:
     """Build the Bento of ``bundle``, which is ``version`` of its model, by way of the folder
-    ``work``. Raises MLOpsError where BentoML cannot, ConfigError where the bundle is not whole."""
+    ``work``. Equal parts have an equal tag, and are built once.
+
+    Raises MLOpsError where BentoML cannot, ConfigError where the bundle is not whole.
+    """
     requirements = requirements_of(bundle)
     work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bento-", dir=work) as folder:
-        stage(bundle, version, requirements, Path(folder))
-        tag = _build(Path(folder))
-    return Bento(tag, store() / "bentos" / tag.replace(":", "/"), requirements)
+    with tempfile.TemporaryDirectory(prefix="bento-", dir=work) as name:
+        folder = Path(name)
+        stage(bundle, version, requirements, folder)
+        tag = f"{bundle.manifest.name.lower()}:{version}-{_digest(folder)}"
+        bento = Bento(tag, store() / "bentos" / tag.replace(":", "/"), requirements)
+        if not (bento.path / "bento.yaml").is_file():
+            _build(folder, tag)
+    return bento
 
 
 def store() -> Path:
@@ -126,22 +133,26 @@ def _about(bundle: Bundle, version: int) -> str:
     return "\n".join([f"# {bundle.manifest.name} version {version}", "", *rows, ""])
 
 
-def _build(folder: Path) -> str:
-    command = [sys.executable, "-m", "bentoml", "build", str(folder), "--output", "tag"]
-    settings = {VARIABLE: json.dumps(_BUILDING), "MLOPS_HOME": str(folder)}
+def _digest(folder: Path) -> str:
+    """Of everything but the bundle, which its id stands for."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and name.parts[0] != BUNDLE:
+            digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _build(folder: Path, tag: str) -> None:
+    command = [sys.executable, "-m", "bentoml", "build", str(folder)]
+    command += ["--version", tag.partition(":")[2]]
+    told = {VARIABLE: json.dumps(_BUILDING), "MLOPS_HOME": str(folder)}
     quiet = {"BENTOML_DO_NOT_TRACK": "True", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment = {**os.environ, **settings, **quiet}
+    environment = {**os.environ, **told, **quiet}
     environment.pop("PYTHONPATH", None)
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
-    tag = _tag(done.stdout.splitlines())
-    if done.returncode or not tag:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-        raise MLOpsError(f"BentoML could not build the Bento: {lines[-1][:300]}")
-    return tag
-
-
-def _tag(lines: Iterable[str]) -> str:
-    found = [line.removeprefix("__tag__:") for line in lines if line.startswith("__tag__:")]
-    return found[-1] if found else ""
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["it did not say why."]
+        raise MLOpsError(f"BentoML could not build {tag}: {lines[-1][:300]}")

@@ -1,0 +1,339 @@
+"""A Bento answers as its bundle does, with nothing but itself and the packages that it names."""
+
+import json
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli.main import main
+from lifecycle import bundle as bundles
+from lifecycle.bundle import Bundle, open_bundle
+from lifecycle.errors import BundleError, ConfigError, MLOpsError, StorageError, UsageError
+from lifecycle.predictors import load
+from lifecycle.resources import Resources
+from lifecycle.state import State
+from lifecycle.tracking import Tracker
+from services.bento import Bento, code_of, package, requirements_of, stage
+from services.kubernetes import Deployed, manifests
+from services.packaged import BUNDLE, FILE, admit, told
+from services.settings import VARIABLE, from_environment
+from tests.bentos import WITH_KEY, bento_running, hidden_python, hide, rows_bundle
+from tests.serving import Running, films_bundle, notes_bundle, register
+from tests.tabular_contract import table
+from tests.toys import make
+
+MAKE: dict[str, Callable[[Path], Path]] = {
+    "films": films_bundle,
+    "notes": notes_bundle,
+    "rows": lambda folder: rows_bundle(folder, "regression", "lightgbm"),
+    "linear": lambda folder: rows_bundle(folder, "binary", "linear"),
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A BentoML store of its own."""
+    folder = tmp_path_factory.mktemp("bento")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENTOML_HOME", str(folder / "bentoml"))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def made(home: Path) -> Callable[[str], Bundle]:
+    """Each of ``MAKE``, made once."""
+
+    def of(name: str) -> Bundle:
+        folder = home / name
+        path = folder / "bundle" if folder.exists() else MAKE[name](folder)
+        return open_bundle(path)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def films(made: Callable[[str], Bundle], home: Path) -> Bento:
+    return package(made("films"), 3, home / "work")
+
+
+def check_answers(name: str, running: Running, bundle: Bundle) -> None:
+    """The service and the bundle's predictor here say the same."""
+    predictor: Any = load(bundle.path, "cpu")
+    if name == "films":
+        history = predictor.recommender.item_ids[:2]
+        found = running.post("/v1/recommend", {"history": history, "k": 5}, headers=WITH_KEY)
+        assert found.json()["items"] == predictor.recommend(history=history, k=5)
+    elif name == "notes":
+        question = "How long should green tea steep?"
+        found = running.post("/v1/ask", {"question": question}, headers=WITH_KEY)
+        assert found.json()["answer"] == predictor.answer(question)["answer"]
+        assert "three minutes" in found.json()["answer"]
+    else:
+        frame = table(bundle.manifest.settings["problem"], 5, 7)[predictor.model.schema.features]
+        rows = json.loads(frame.to_json(orient="records", date_format="iso"))
+        found = running.post("/v1/predict", {"rows": rows}, headers=WITH_KEY)
+        assert found.json()["predictions"] == predictor.predict(rows)
+    assert found.status_code == 200 and found.json()["version"] == 3
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_a_bento_serves_where_the_project_is_hidden(
+    name: str, made: Callable[[str], Bundle], home: Path, tmp_path: Path
+) -> None:
+    bundle = made(name)
+    bento = package(bundle, 3, home / "work")
+    with bento_running(bento, tmp_path, hide(tmp_path, bento)) as running:
+        assert running.get("/v1/info").status_code == 401
+        info = running.get("/v1/info", headers=WITH_KEY).json()
+        assert info["bundle"] == bundle.manifest.bundle_id and info["failure"] is None
+        assert running.get("/").status_code == 401
+        assert running.get("/", headers=WITH_KEY).headers["content-type"].startswith("text/html")
+        assert running.get("/openapi.json", headers=WITH_KEY).status_code == 200
+        check_answers(name, running, bundle)
+        assert running.stop() == 0
+    assert list((tmp_path / "state" / "requests").glob("*.parquet"))
+
+
+def test_what_is_hidden_cannot_be_had(films: Bento, tmp_path: Path) -> None:
+    environment = hide(tmp_path, films)
+    for module in ("mlflow", "zenml", "torch", "pytest"):
+        told_so = hidden_python(f"import {module}", environment, tmp_path)
+        assert f"ModuleNotFoundError: No module named '{module}'" in told_so
+    root = str(Path(bundles.__file__).parent.parent)
+    code = f"import sys; sys.path.insert(0, {root!r}); import lifecycle"
+    assert "is hidden" in hidden_python(code, environment, tmp_path)
+    assert hidden_python("import numpy, pandas, bentoml", environment, tmp_path) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_bento_serves_in_a_clean_environment(
+    films: Bento, made: Callable[[str], Bundle], tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "clean", with_pip=True)
+    python = tmp_path / "clean" / "bin" / "python"
+    wanted = films.path / "env" / "python" / "requirements.txt"
+    subprocess.run([python, "-m", "pip", "install", "-q", "-r", str(wanted)], check=True)
+    subprocess.run([python, "-m", "pip", "check"], check=True)
+    for module in ("mlflow", "zenml", "lifecycle"):
+        done = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False)
+        assert b"ModuleNotFoundError" in done.stderr
+    with bento_running(films, tmp_path, {}, python) as running:
+        check_answers("films", running, made("films"))
+        assert running.stop() == 0
+
+
+def test_a_bento_holds_its_code_and_its_bundle_and_says_what_it_is(
+    films: Bento, made: Callable[[str], Bundle]
+) -> None:
+    manifest = made("films").manifest
+    source = films.path / "src"
+    assert open_bundle(source / BUNDLE).manifest == manifest
+    assert json.loads((source / FILE).read_text()) == {"name": "films", "version": 3}
+    found = {path.name for path in source.iterdir()}
+    assert found == {"bentofile.yaml", BUNDLE, "classic", "lifecycle", "services", FILE}
+    labels = yaml.safe_load((films.path / "bento.yaml").read_text())["labels"]
+    assert labels["model_version"] == "3" and labels["data_version"] == manifest.data_version
+    assert labels["code_commit"] == manifest.code_version["commit"]
+    assert films.tag.startswith("films:3-")
+
+
+def test_equal_parts_are_built_once(
+    films: Bento, made: Callable[[str], Bundle], home: Path
+) -> None:
+    built = (films.path / "bento.yaml").stat().st_mtime_ns
+    assert package(made("films"), 3, home / "work") == films
+    assert (films.path / "bento.yaml").stat().st_mtime_ns == built
+    assert not list((home / "work").iterdir())
+
+
+def test_only_files_that_the_kind_needs_are_taken() -> None:
+    of_films, of_notes = code_of("classic"), code_of("rag")
+    assert not [name for name in of_films if name.startswith(("rag/", "steps/", "pipelines/"))]
+    assert not [name for name in of_notes if name.startswith(("classic/", "usecases/", "cli/"))]
+    for files in (of_films, of_notes):
+        assert {"services/entry.py", "services/page/style.css", "lifecycle/errors.py"} <= set(files)
+
+
+def test_everything_is_pinned_as_installed_and_nothing_is_there_for_nothing(
+    made: Callable[[str], Bundle],
+) -> None:
+    notes, rows = requirements_of(made("notes")), requirements_of(made("rows"))
+    assert notes["faiss-cpu"] == version("faiss-cpu") and rows["pandas"] == version("pandas")
+    assert not {"torch", "transformers", "mlflow", "zenml", "langchain-core", "pandas"} & set(notes)
+    assert not {"torch", "mlflow", "zenml", "optuna", "faiss-cpu", "scikit-learn"} & set(rows)
+    assert "scikit-learn" in requirements_of(made("linear"))
+
+
+@pytest.mark.parametrize(
+    ("change", "with_it", "without"),
+    [
+        ({"generation": {"provider": "openai", "model": "m"}}, "langchain-openai", "torch"),
+        ({"generation": {"provider": "huggingface", "model": "a/b"}}, "torch", "openai"),
+        ({"retrieval": {"rerank": {"model": "a/b"}}}, "torch", "openai"),
+        ({"embedding": {"model": "a/b"}}, "onnxruntime", "torch"),
+    ],
+)
+def test_a_rag_bundle_needs_what_its_settings_ask_for(
+    change: dict[str, Any], with_it: str, without: str, made: Callable[[str], Bundle]
+) -> None:
+    bundle = made("notes")
+    settings = bundle.manifest.settings | change
+    changed = Bundle(bundle.path, bundle.manifest.model_copy(update={"settings": settings}))
+    found = requirements_of(changed)
+    assert with_it in found and without not in found
+    assert not {"mlflow", "zenml"} & set(found)
+
+
+def test_a_model_in_a_folder_of_this_machine_is_refused(
+    made: Callable[[str], Bundle], tmp_path: Path
+) -> None:
+    bundle = made("notes")
+    settings = bundle.manifest.settings | {"retrieval": {"rerank": {"model": str(tmp_path)}}}
+    changed = Bundle(bundle.path, bundle.manifest.model_copy(update={"settings": settings}))
+    with pytest.raises(ConfigError, match=r"retrieval\.rerank\.model is the folder"):
+        requirements_of(changed)
+
+
+def test_the_dockerfile_installs_the_pins_and_runs_without_root(
+    films: Bento, made: Callable[[str], Bundle], home: Path
+) -> None:
+    lines = films.dockerfile.read_text().splitlines()
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"FROM python:{python}-slim AS base-container" in lines
+    assert any("pip install -r $BENTO_PATH/env/python/requirements.txt" in line for line in lines)
+    assert lines.index("USER bentoml") > lines.index("COPY --chown=bentoml:bentoml . ./")
+    assert lines[-1].startswith("ENTRYPOINT") or lines[-2].startswith("ENTRYPOINT")
+    assert "ARG BENTOML_DO_NOT_TRACK=True" in lines and "ARG BENTO_USER_UID=1034" in lines
+    assert (films.dockerfile.parent / "entrypoint.sh").is_file()
+    pins = (films.path / "env" / "python" / "requirements.txt").read_text().splitlines()
+    assert dict(pin.split("==") for pin in pins if pin) == films.requirements
+    assert "libgomp1" not in films.dockerfile.read_text()
+    rows = package(made("rows"), 1, home / "work")
+    assert "libgomp1" in rows.dockerfile.read_text()
+
+
+def test_what_bentoml_refuses_is_told_in_one_line(made: Callable[[str], Bundle]) -> None:
+    bundle = made("films")
+    odd = Bundle(bundle.path, bundle.manifest.model_copy(update={"name": "films-"}))
+    with pytest.raises(MLOpsError, match=r"BentoML could not build films-:1-\w+: .*name"):
+        package(odd, 1, bundle.path.parent / "work")
+
+
+@pytest.fixture
+def staged(made: Callable[[str], Bundle], tmp_path: Path) -> Path:
+    stage(made("films"), 3, {}, tmp_path / "src")
+    return tmp_path / "src"
+
+
+def test_a_bento_plans_for_the_machine_that_it_runs_on(staged: Path) -> None:
+    found = told(staged, {"MLOPS_HOME": "/somewhere", VARIABLE: '{"limits": {"rows": 10}}'})
+    settings = from_environment(found)
+    assert (settings.name, settings.version) == ("films", 3)
+    assert settings.bundle == str(staged / BUNDLE) and settings.state == "/somewhere"
+    assert settings.limits.rows == 10 and settings.limits.k == 100
+    assert settings.workers >= 1 and found["OMP_NUM_THREADS"] == str(settings.threads)
+    assert told(staged, found) == found, "a worker reads what its parent has planned"
+
+
+def test_a_bento_asks_for_keys_unless_it_is_told_otherwise(staged: Path) -> None:
+    settings = from_environment(told(staged, {"MLOPS_HOME": "/somewhere"}))
+    assert settings.keys and not settings.insecure
+    with pytest.raises(UsageError, match="there are no API keys"):
+        admit(settings)
+    opened = from_environment(told(staged, {VARIABLE: '{"insecure": true}'}))
+    assert opened.insecure and "localhost" in opened.hosts
+    wide = from_environment(told(staged, {VARIABLE: '{"insecure": true, "host": "0.0.0.0"}'}))
+    assert wide.hosts == ()
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({VARIABLE: "{"}, "MLOPS_SERVICE is no JSON"),
+        ({VARIABLE: "[]"}, "MLOPS_SERVICE is no JSON object"),
+        ({VARIABLE: '{"limit": {}}'}, "unknown key 'limit'"),
+        ({VARIABLE: '{"workers": 0}'}, "workers=0 does not fit"),
+        ({"MLOPS_HOME": "state"}, "MLOPS_HOME=state is not absolute"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(
+    variables: dict[str, str], message: str, staged: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        told(staged, variables)
+
+
+def test_a_damaged_bundle_and_a_state_folder_that_cannot_be_are_refused(
+    staged: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    settings = from_environment(told(staged, {VARIABLE: '{"insecure": true}'}))
+    with pytest.raises(StorageError, match="cannot write to"):
+        admit(settings.model_copy(update={"state": str(tmp_path / "file" / "state")}))
+    (staged / BUNDLE / "more").write_text("")
+    with pytest.raises(BundleError, match="holds more"):
+        admit(settings)
+
+
+def test_a_bento_that_cannot_serve_ends_with_one_line(films: Bento, tmp_path: Path) -> None:
+    with (
+        pytest.raises(AssertionError, match="there are no API keys"),
+        bento_running(films, tmp_path, {"MLOPS_API_KEYS": ""}),
+    ):
+        pass
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_pod_gets_settings_that_the_bento_reads(staged: Path) -> None:
+    resources = Resources(cpus=8, gpus=0)
+    spec = manifests(Deployed("films", "films:1", resources))["deployment.yaml"]["spec"]
+    container = spec["template"]["spec"]["containers"][0]
+    variables = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    settings = from_environment(told(staged, variables))
+    assert (settings.workers, settings.threads, settings.host) == (4, 2, "0.0.0.0")
+    assert settings.state == "/state" and settings.keys and not settings.insecure
+
+
+def test_package_makes_a_bento_of_the_champion(
+    made: Callable[[str], Bundle],
+    tracker: Tracker,
+    state: State,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "bentoml"))
+    number = register(tracker, "My_Films", made("films").path)
+    tracker.set_alias("My_Films", "champion", number)
+    folder = tmp_path / "out"
+    assert main(["package", "My_Films", "--kubernetes", str(folder), "--image", "reg/f:1"]) == 0
+    out = capsys.readouterr().out
+    assert f"My_Films version 1 is packaged as films:{number}-" in out
+    assert "bentoml serve --do-not-track films:1-" in out and "insecure" in out
+    deployment = yaml.safe_load((folder / "deployment.yaml").read_text())
+    assert deployment["metadata"]["name"] == "my-films"
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "reg/f:1"
+    assert "ENTRYPOINT [" in (folder / "Dockerfile").read_text()
+    assert not list(state.work.iterdir())
+
+
+@pytest.mark.usefixtures("state")
+def test_package_names_what_is_wrong(
+    tracker: Tracker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    register(tracker, "toy", make(tmp_path / "toy").path)
+    for words, code, message in (
+        (["tay"], 6, "Did you mean 'toy'?"),
+        (["toy"], 6, "toy has no champion."),
+        (["toy", "--version", "2"], 6, "toy has no version 2."),
+    ):
+        assert main(["package", *words]) == code
+        assert message in capsys.readouterr().err
