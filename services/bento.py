@@ -19,15 +19,15 @@ import yaml
 from lifecycle.atomic import write_text
 from lifecycle.bundle import MANIFEST, Bundle, link_or_copy
 from lifecycle.closure import closure
-from lifecycle.errors import MLOpsError
+from lifecycle.errors import ConfigError, MLOpsError
 from lifecycle.fingerprint import ROOT, dependencies
 from lifecycle.predictors import method_module
-from services.packaged import BUNDLE, FILE
+from services.packaged import BUNDLE, FILE, QUIET
 from services.settings import VARIABLE
 
 ENTRY = "services.entry"
-SERVICE_NEEDS = ("bentoml", "filelock", "numpy", "orjson", "prometheus-client", "pyarrow")
-SERVICE_NEEDS += ("pydantic", "PyYAML")
+SERVICE_NEEDS = ["bentoml", "filelock", "numpy", "orjson", "prometheus-client", "pyarrow"]
+SERVICE_NEEDS += ["pydantic", "PyYAML"]
 # What the wheels of a package take from the system.
 SYSTEM = {"lightgbm": "libgomp1"}
 # Building imports the service; it plans nothing for the machine that it is built on.
@@ -71,9 +71,18 @@ def store() -> Path:
 
 
 def requirements_of(bundle: Bundle) -> dict[str, str]:
-    """Everything that the service of ``bundle`` needs, pinned as it is installed here."""
-    needs = method_module(bundle.manifest.kind, "needs").needs(bundle)
-    return closure([*needs, *SERVICE_NEEDS])
+    """Everything that the service of ``bundle`` needs, pinned as it is installed here.
+
+    Raises ConfigError for what is not installed.
+    """
+    needs = [*method_module(bundle.manifest.kind, "needs").needs(bundle), *SERVICE_NEEDS]
+    missing = [name for name in needs if not closure([name])]
+    if missing:
+        raise ConfigError(
+            f"{bundle.manifest.name} needs {missing[0]}, which is not installed here.",
+            f"Install it: pip install {missing[0]}.",
+        )
+    return closure(needs)
 
 
 def code_of(kind: str) -> list[str]:
@@ -112,7 +121,7 @@ def _recipe(bundle: Bundle, version: int, requirements: dict[str, str]) -> dict[
             "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
             "system_packages": system,
         },
-        "envs": [{"name": "BENTOML_DO_NOT_TRACK", "value": "True"}],
+        "envs": [{"name": name, "value": value} for name, value in QUIET.items()],
     }
 
 
@@ -147,8 +156,7 @@ def _build(folder: Path, tag: str) -> None:
     command = [sys.executable, "-m", "bentoml", "build", str(folder)]
     command += ["--version", tag.partition(":")[2]]
     told = {VARIABLE: json.dumps(_BUILDING), "MLOPS_HOME": str(folder)}
-    quiet = {"BENTOML_DO_NOT_TRACK": "True", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment = {**os.environ, **told, **quiet}
+    environment = {**os.environ, **QUIET, **told, "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTHONPATH", None)
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False

@@ -25,6 +25,16 @@ from services.workers import thread_environment
 
 FILE, BUNDLE = "service.json", "bundle"
 STATE = "~/.mlops"
+# Libraries that would send something, or talk, if nobody told them.
+QUIET = {
+    "BENTOML_DO_NOT_TRACK": "True",
+    "DO_NOT_TRACK": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "LANGSMITH_TRACING": "false",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
 
 
 def told(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
@@ -41,7 +51,8 @@ def told(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
         settings = _planned(settings, given)
     if settings.insecure and settings.host in LOCAL and not settings.hosts:
         settings = settings.model_copy(update={"hosts": LOOPBACK})
-    return {**thread_environment(settings.threads), **settings.in_environment()}
+    quiet = {name: environment.get(name, value) for name, value in QUIET.items()}
+    return {**quiet, **thread_environment(settings.threads), **settings.in_environment()}
 
 
 def admit(settings: ServiceSettings) -> None:

@@ -74,7 +74,9 @@ def hide(folder: Path, bento: Bento) -> dict[str, str]:
     names = packages_distributions()
     pinned = set(bento.requirements)
     barred = sorted(
-        module for module, by in names.items() if not {canonicalize_name(one) for one in by} & pinned
+        module
+        for module, by in names.items()
+        if not {canonicalize_name(one) for one in by} & pinned
     )
     kept = tuple({sys.prefix, sys.base_prefix, str(folder), str(store())})
     script = _HIDDEN.format(root=str(ROOT), kept=kept, barred=barred)
