@@ -17,9 +17,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Body(BaseModel):
-    """Base of what requests send: unknown keys are refused."""
+    """Base of what requests send: unknown keys are refused, and nothing is converted."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Request:

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = ("cli", "lifecycle", "pipelines", "rag", "steps", "usecases")
+OURS = ("classic", "cli", "lifecycle", "pipelines", "rag", "services", "steps", "usecases")
 CARD = (
     "zenml langchain sentence-transformers faiss-cpu rank-bm25 transformers torch mlflow bentoml"
 ).split()

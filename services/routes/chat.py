@@ -42,7 +42,7 @@ class Message(BaseModel):
 class Chat(BaseModel):
     """What OpenAI's clients send. Settings of a language model are not used here."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     model: str
     messages: list[Message] = Field(min_length=1)

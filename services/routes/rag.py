@@ -21,17 +21,18 @@ QUESTION = "How do I roll back a model?"
 _FILTERS: Filter = Field(
     {}, description="uri, title, heading, suffix, page; see docs/rag-tuning.md"
 )
+_QUESTION: str = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
 
 
 class Ask(Body):
-    question: str = Field(min_length=1)
+    question: str = _QUESTION
     k: int | None = Field(None, ge=1, description="passages to retrieve")
     filters: Filter = _FILTERS
     stream: bool = Field(False, description="server-sent events: token…, then answer")
 
 
 class Search(Body):
-    question: str = Field(min_length=1)
+    question: str = _QUESTION
     k: int | None = Field(None, ge=1)
     filters: Filter = _FILTERS
 
@@ -133,8 +134,10 @@ class RagRoutes:
             began = time.perf_counter()
             stream = call.served.predictor.ask(question, k, filters)
             began = call.stage("retrieve", began)
-            yield from stream
-            call.stage("generate", began)
+            for item in stream:
+                if isinstance(item, Answer):
+                    call.stage("generate", began)
+                yield item
 
         return events
 
