@@ -1,6 +1,7 @@
 """A Bento answers as its bundle does, with nothing but itself and the packages that it names."""
 
 import json
+import re
 import subprocess
 import sys
 import venv
@@ -13,14 +14,16 @@ import pytest
 import yaml
 
 from cli.main import main
-from lifecycle import bundle as bundles
 from lifecycle.atomic import write_text
 from lifecycle.bundle import Bundle, open_bundle
+from lifecycle.config import load_config
 from lifecycle.errors import BundleError, ConfigError, MLOpsError, StorageError, UsageError
+from lifecycle.fingerprint import ROOT
 from lifecycle.predictors import load
 from lifecycle.resources import Resources
 from lifecycle.state import State
 from lifecycle.tracking import Tracker
+from rag.config import RagConfig
 from services import bento as bentos
 from services.bento import Bento, code_of, package, requirements_of, stage
 from services.kubernetes import Deployed, manifests
@@ -115,8 +118,7 @@ def test_what_is_hidden_cannot_be_had(films: Bento, tmp_path: Path) -> None:
     for module in ("mlflow", "zenml", "torch", "pytest"):
         told_so = hidden_python(f"import {module}", environment, tmp_path)
         assert f"ModuleNotFoundError: No module named '{module}'" in told_so
-    root = str(Path(bundles.__file__).parent.parent)
-    code = f"import sys; sys.path.insert(0, {root!r}); import lifecycle"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import lifecycle"
     assert "is hidden" in hidden_python(code, environment, tmp_path)
     assert hidden_python("import numpy, pandas, bentoml", environment, tmp_path) == ""
 
@@ -262,6 +264,21 @@ def test_the_dockerfile_installs_the_pins_and_runs_without_root(
     assert "libgomp1" not in films.dockerfile.read_text()
     rows = package(made("rows"), 1, home / "work")
     assert "libgomp1" in rows.dockerfile.read_text()
+
+
+def test_the_example_in_deploy_is_what_package_writes(films: Bento) -> None:
+    folder, image = ROOT / "deploy" / "handbook", "registry.example/handbook:1"
+    config = load_config(RagConfig, ROOT / "usecases" / "handbook" / "rag.yaml")
+    wanted = manifests(Deployed("handbook", image, config.resources))
+    found = {path.name: path.read_text() for path in folder.iterdir()}
+    dockerfile = found.pop("Dockerfile")
+    assert {name: yaml.safe_load(text) for name, text in found.items()} == wanted
+    # Neither films nor documents need a package of the system.
+    assert _without_version(dockerfile) == _without_version(films.dockerfile.read_text())
+
+
+def _without_version(dockerfile: str) -> str:
+    return re.sub(r"(python:|--python )3\.\d+", r"\1", dockerfile)
 
 
 def test_what_bentoml_refuses_is_told_in_one_line(made: Callable[[str], Bundle]) -> None:
