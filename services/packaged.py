@@ -60,7 +60,7 @@ def admit(settings: ServiceSettings) -> None:
     (UsageError), a state folder that cannot be written (StorageError)."""
     open_bundle(Path(settings.bundle))
     state = settings.folders()
-    if not settings.insecure and not len(key_ring(state)):
+    if settings.keys and not settings.insecure and not len(key_ring(state)):
         raise UsageError(
             f"there are no API keys: neither in {KEYS} nor in {state.keys}.",
             f"Make one: python run.py keys add NAME. Or let everybody in: "

