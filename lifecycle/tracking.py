@@ -109,6 +109,9 @@ class Tracker:
         import mlflow
 
         with mlflow_errors(), _quiet():
+            # A run is only gone on with in its own experiment, and another may have been set.
+            run = self._client.get_run(run_id)
+            mlflow.set_experiment(experiment_id=run.info.experiment_id)
             with mlflow.start_run(run_id=run_id):
                 info = mlflow.pyfunc.log_model(
                     name=name,

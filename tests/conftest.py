@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,29 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
     """An empty state folder; MLOPS_HOME points at it."""
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "state"))
     return State.from_env()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for a module whose tests tell one story; the state folder in it is MLOPS_HOME.
+
+    ZenML reads where its files are once a process, so what it read for another module goes.
+    """
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLOPS_HOME", str(folder / "state"))
+        _forget_zenml()
+        yield folder
+        _forget_zenml()
+
+
+def _forget_zenml() -> None:
+    if "zenml" in sys.modules:
+        from zenml.client import Client
+        from zenml.config.global_config import GlobalConfiguration
+
+        Client._reset_instance()
+        GlobalConfiguration._reset_instance()
 
 
 @pytest.fixture(scope="session")
