@@ -27,11 +27,11 @@ from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.load import load
 
+ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = (1, 16, 64)
 KEY = "benchmark-" + "k" * 40
 SMALL = ["--set", "source.options.payments=30000", "--set", "source.options.accounts=1200"]
