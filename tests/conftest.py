@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cli.environment import DEFAULTS
 from lifecycle.state import State
 from lifecycle.tracking import Tracker
 
 os.environ.update(DEFAULTS)
+# Threads that wait for each other leave the processor to others: on a busy machine LightGBM and
+# torch are tens of times slower without.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# How long an example takes tells how busy the machine is; the limit on a test's time is pytest's.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture
