@@ -26,7 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from load import load
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.load import load
 
 ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = (1, 16, 64)
@@ -70,7 +73,6 @@ def prepared(use_case: str, home: Path) -> list[Server]:
     run = [sys.executable, *words, "--set", "gate.rules=[]"]
     subprocess.run(run, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
     os.environ["MLOPS_HOME"] = str(home)
-    sys.path.insert(0, str(ROOT))
     from lifecycle.predictors import load as load_predictor
     from lifecycle.stack import load_stack, tracker_of
     from lifecycle.state import State

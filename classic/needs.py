@@ -1,5 +1,7 @@
 """What answering from a bundle of the `classic` pipeline needs, of all that making it took."""
 
+import sys
+
 from lifecycle.bundle import Bundle
 
 _RECOMMENDER = ("numba", "numpy", "pandas", "pyarrow", "pydantic", "scipy", "threadpoolctl")
@@ -10,7 +12,7 @@ _OF_MODEL = {
     "forest": _SKLEARN,
     "boosting": _SKLEARN,
     "lightgbm": ("lightgbm",),
-    "xgboost": ("scipy", "xgboost", "xgboost-cpu"),
+    "xgboost": ("scipy", "xgboost" if sys.platform == "darwin" else "xgboost-cpu"),
 }
 
 

@@ -15,6 +15,7 @@ DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "BENTOML_DO_NOT_TRACK": "True",
     "DO_NOT_TRACK": "true",
+    "ORT_DISABLE_TELEMETRY": "1",
     "LANGSMITH_TRACING": "false",
     "LANGCHAIN_TRACING_V2": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -10,8 +10,8 @@ from rag.engines import EXPORT
 from rag.index import DENSE, LEXICAL
 from rag.tokens import PACKAGED
 
-_ALWAYS = ("faiss-cpu", "markdown-it-py", "numpy", "psutil", "pyarrow", "pydantic", "PyStemmer")
-_ALWAYS += ("regex",)
+_ALWAYS = ["faiss-cpu", "markdown-it-py", "numpy", "psutil", "pyarrow", "pydantic", "PyStemmer"]
+_ALWAYS += ["regex"]
 _EXPORT = ("onnxruntime", "tokenizers")
 _TORCH = ("huggingface-hub", "safetensors", "sentence-transformers", "torch", "transformers")
 _LEXICAL = {"rank-bm25": ("rank-bm25",), "bm25s": ("bm25s", "numba", "scipy")}
@@ -29,9 +29,9 @@ def needs(bundle: Bundle) -> list[str]:
     Raises ConfigError where the bundle needs a model in a folder of this machine.
     """
     settings = bundle.manifest.settings
-    embedding = EmbeddingConfig.model_validate(settings["embedding"])
-    generation = GenerationConfig.model_validate(settings["generation"])
-    rerank = RetrievalConfig.model_validate(settings["retrieval"]).rerank.model
+    embedding = EmbeddingConfig.model_validate(settings.get("embedding", {}))
+    generation = GenerationConfig.model_validate(settings.get("generation", {}))
+    rerank = RetrievalConfig.model_validate(settings.get("retrieval", {})).rerank.model
     found = [*_ALWAYS, *_PROVIDER[generation.provider]]
     if (bundle.path / EXPORT).is_dir():
         found += _EXPORT

@@ -4,12 +4,12 @@ BentoML builds it in a process of its own from a folder that holds nothing else,
 was left out is missed now and not where the Bento runs.
 """
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,15 @@ import yaml
 from lifecycle.atomic import write_text
 from lifecycle.bundle import MANIFEST, Bundle, link_or_copy
 from lifecycle.closure import closure
-from lifecycle.errors import MLOpsError
+from lifecycle.errors import ConfigError, MLOpsError
 from lifecycle.fingerprint import ROOT, dependencies
 from lifecycle.predictors import method_module
-from services.packaged import BUNDLE, FILE
+from services.packaged import BUNDLE, FILE, QUIET
 from services.settings import VARIABLE
 
 ENTRY = "services.entry"
-SERVICE_NEEDS = ("bentoml", "filelock", "numpy", "orjson", "prometheus-client", "pyarrow")
-SERVICE_NEEDS += ("pydantic", "PyYAML")
+SERVICE_NEEDS = ["bentoml", "filelock", "numpy", "orjson", "prometheus-client", "pyarrow"]
+SERVICE_NEEDS += ["pydantic", "PyYAML"]
 # What the wheels of a package take from the system.
 SYSTEM = {"lightgbm": "libgomp1"}
 # Building imports the service; it plans nothing for the machine that it is built on.
@@ -49,13 +49,20 @@ class Bento:
 
 def package(bundle: Bundle, version: int, work: Path) -> Bento:
     """Build the Bento of ``bundle``, which is ``version`` of its model, by way of the folder
-    ``work``. Raises MLOpsError where BentoML cannot, ConfigError where the bundle is not whole."""
+    ``work``. Equal parts have an equal tag, and are built once.
+
+    Raises MLOpsError where BentoML cannot, ConfigError where the bundle is not whole.
+    """
     requirements = requirements_of(bundle)
     work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bento-", dir=work) as folder:
-        stage(bundle, version, requirements, Path(folder))
-        tag = _build(Path(folder))
-    return Bento(tag, store() / "bentos" / tag.replace(":", "/"), requirements)
+    with tempfile.TemporaryDirectory(prefix="bento-", dir=work) as name:
+        folder = Path(name)
+        stage(bundle, version, requirements, folder)
+        tag = f"{bundle.manifest.name.lower()}:{version}-{_digest(folder)}"
+        bento = Bento(tag, store() / "bentos" / tag.replace(":", "/"), requirements)
+        if not (bento.path / "bento.yaml").is_file():
+            _build(folder, tag)
+    return bento
 
 
 def store() -> Path:
@@ -64,9 +71,18 @@ def store() -> Path:
 
 
 def requirements_of(bundle: Bundle) -> dict[str, str]:
-    """Everything that the service of ``bundle`` needs, pinned as it is installed here."""
-    needs = method_module(bundle.manifest.kind, "needs").needs(bundle)
-    return closure([*needs, *SERVICE_NEEDS])
+    """Everything that the service of ``bundle`` needs, pinned as it is installed here.
+
+    Raises ConfigError for what is not installed.
+    """
+    needs = [*method_module(bundle.manifest.kind, "needs").needs(bundle), *SERVICE_NEEDS]
+    missing = [name for name in needs if not closure([name])]
+    if missing:
+        raise ConfigError(
+            f"{bundle.manifest.name} needs {missing[0]}, which is not installed here.",
+            f"Install it: pip install {missing[0]}.",
+        )
+    return closure(needs)
 
 
 def code_of(kind: str) -> list[str]:
@@ -105,7 +121,7 @@ def _recipe(bundle: Bundle, version: int, requirements: dict[str, str]) -> dict[
             "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
             "system_packages": system,
         },
-        "envs": [{"name": "BENTOML_DO_NOT_TRACK", "value": "True"}],
+        "envs": [{"name": name, "value": value} for name, value in QUIET.items()],
     }
 
 
@@ -126,22 +142,25 @@ def _about(bundle: Bundle, version: int) -> str:
     return "\n".join([f"# {bundle.manifest.name} version {version}", "", *rows, ""])
 
 
-def _build(folder: Path) -> str:
-    command = [sys.executable, "-m", "bentoml", "build", str(folder), "--output", "tag"]
-    settings = {VARIABLE: json.dumps(_BUILDING), "MLOPS_HOME": str(folder)}
-    quiet = {"BENTOML_DO_NOT_TRACK": "True", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment = {**os.environ, **settings, **quiet}
+def _digest(folder: Path) -> str:
+    """Of everything but the bundle, which its id stands for."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and name.parts[0] != BUNDLE:
+            digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _build(folder: Path, tag: str) -> None:
+    command = [sys.executable, "-m", "bentoml", "build", str(folder)]
+    command += ["--version", tag.partition(":")[2]]
+    told = {VARIABLE: json.dumps(_BUILDING), "MLOPS_HOME": str(folder)}
+    environment = {**os.environ, **QUIET, **told, "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTHONPATH", None)
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
-    tag = _tag(done.stdout.splitlines())
-    if done.returncode or not tag:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-        raise MLOpsError(f"BentoML could not build the Bento: {lines[-1][:300]}")
-    return tag
-
-
-def _tag(lines: Iterable[str]) -> str:
-    found = [line.removeprefix("__tag__:") for line in lines if line.startswith("__tag__:")]
-    return found[-1] if found else ""
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["it did not say why."]
+        raise MLOpsError(f"BentoML could not build {tag}: {lines[-1][:300]}")

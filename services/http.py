@@ -1,9 +1,11 @@
 """Requests, replies and routes: the little of HTTP that a service needs, on ASGI alone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -17,9 +19,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Body(BaseModel):
-    """Base of what requests send: unknown keys are refused."""
+    """Base of what requests send: unknown keys are refused, and nothing is converted."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Request:
@@ -45,6 +47,12 @@ class Request:
     def media_type(self) -> str:
         """Of the body, in lower case and without parameters."""
         return self.content_type.partition(";")[0].strip().lower()
+
+    def query(self, name: str) -> str:
+        """The first value of a parameter; empty where it is not given."""
+        text: str = self.scope.get("query_string", b"").decode("latin-1")
+        given = parse_qs(text)
+        return given.get(name, [""])[0]
 
     async def body(self) -> bytes:
         if self._body is None:
@@ -105,15 +113,16 @@ class Reply:
 class Stream:
     """A response that comes piece by piece: server-sent events."""
 
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncGenerator[bytes, None]
 
     async def send(self, send: Send) -> None:
         headers = [(b"content-type", EVENTS), (b"cache-control", b"no-store")]
         # Proxies (nginx) would collect the pieces.
         headers.append((b"x-accel-buffering", b"no"))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for piece in self.pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        async with aclosing(self.pieces) as pieces:
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 

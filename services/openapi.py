@@ -102,15 +102,22 @@ def _operation(route: Route, named: dict[type[BaseModel], Any]) -> dict[str, Any
 def _content(route: Route, named: dict[type[BaseModel], Any]) -> dict[str, Any]:
     examples = {name: {"value": value} for name, value in (route.examples or {}).items()}
     body = {"schema": named[route.body], "examples": examples} if route.body else {}
-    binary = {"schema": {"type": "string", "format": "binary"}}
-    return {"application/json": body} | {kind: binary for kind in route.other}
+    return {"application/json": body} | {kind: {"schema": _file(kind)} for kind in route.other}
+
+
+def _file(kind: str) -> dict[str, Any]:
+    file = {"type": "string", "format": "binary"}
+    if not kind.startswith("multipart/"):
+        return file
+    return {"type": "object", "properties": {"file": file}, "required": ["file"]}
 
 
 def _responses(route: Route, named: dict[type[BaseModel], Any]) -> dict[str, Any]:
-    schema = named[route.answer] if route.answer else {"type": "string"}
+    plain = {"type": "object" if route.gives == "application/json" else "string"}
+    schema = named[route.answer] if route.answer else plain
     content: dict[str, Any] = {route.gives: {"schema": schema}}
     if route.body is not None and "stream" in route.body.model_fields:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {}
     failed = {"application/json": {"schema": named[Failed]}}
     found: dict[str, Any] = {"200": {"description": "Done.", "content": content}}
     for status, about in _failures(route).items():

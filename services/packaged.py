@@ -25,6 +25,16 @@ from services.workers import thread_environment
 
 FILE, BUNDLE = "service.json", "bundle"
 STATE = "~/.mlops"
+# Libraries that would send something, or talk, if nobody told them.
+QUIET = {
+    "BENTOML_DO_NOT_TRACK": "True",
+    "DO_NOT_TRACK": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "LANGSMITH_TRACING": "false",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
 
 
 def told(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
@@ -41,7 +51,8 @@ def told(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
         settings = _planned(settings, given)
     if settings.insecure and settings.host in LOCAL and not settings.hosts:
         settings = settings.model_copy(update={"hosts": LOOPBACK})
-    return {**thread_environment(settings.threads), **settings.in_environment()}
+    quiet = {name: environment.get(name, value) for name, value in QUIET.items()}
+    return {**quiet, **thread_environment(settings.threads), **settings.in_environment()}
 
 
 def admit(settings: ServiceSettings) -> None:
@@ -49,7 +60,7 @@ def admit(settings: ServiceSettings) -> None:
     (UsageError), a state folder that cannot be written (StorageError)."""
     open_bundle(Path(settings.bundle))
     state = settings.folders()
-    if not settings.insecure and not len(key_ring(state)):
+    if settings.keys and not settings.insecure and not len(key_ring(state)):
         raise UsageError(
             f"there are no API keys: neither in {KEYS} nor in {state.keys}.",
             f"Make one: python run.py keys add NAME. Or let everybody in: "

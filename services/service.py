@@ -104,8 +104,8 @@ class Models:
             log=lines,
         )
 
-    @bentoml.on_deployment
-    def check() -> None:  # type: ignore[misc]
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    def check() -> None:
         """Before any worker starts. `run.py serve` has checked; a Bento checks itself here."""
         if SETTINGS.bundle:
             with translated():

@@ -36,5 +36,7 @@ def _example(column: Any) -> Any:
     if column.type == "category":
         return column.values[0] if column.values else "a"
     if column.type in ("number", "integer"):
-        return int(column.min or 0) if column.type == "integer" else float(column.min or 0.0)
+        least = 0.0 if column.min is None else max(0.0, column.min)
+        number = least if column.max is None else min(least, column.max)
+        return int(number) if column.type == "integer" else number
     return {"boolean": True, "time": _NOW}.get(column.type, "text")

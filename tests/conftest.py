@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -79,3 +80,34 @@ def tiny_chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chat")
     tiny_chat.make(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; see tests/browser.py."""
+    from tests.browser import chromium
+
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def watched() -> Any:
+    """What ``page`` does that nobody sees."""
+    from tests.browser import Watched
+
+    return Watched()
+
+
+@pytest.fixture
+def page(browser: Any, watched: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """An empty page, in the end without an error and without a request to anybody but the first
+    that it asked. Its parameter: options of the browser's context."""
+    context = browser.new_context(**{"color_scheme": "light", **getattr(request, "param", {})})
+    opened = context.new_page()
+    opened.set_default_timeout(10_000)
+    watched.watch(opened)
+    yield opened
+    context.close()
+    assert not watched.errors
+    assert len({url.split("/")[2] for url in watched.asked}) == 1

@@ -197,7 +197,7 @@ def free_port() -> int:
 
 @dataclass
 class Running:
-    """`run.py serve` as a process of its own."""
+    """A service as a process of its own."""
 
     process: subprocess.Popen[bytes]
     url: str
@@ -220,9 +220,17 @@ def running(state: State, log: Path, *words: str) -> Iterator[Running]:
     """`run.py serve WORDS` with ``state``, ready."""
     port = free_port()
     command = [sys.executable, str(ROOT / "run.py"), "serve", *words, "--port", str(port)]
-    environment = {**os.environ, "MLOPS_HOME": str(state.root)}
+    with started(command, port, {**os.environ, "MLOPS_HOME": str(state.root)}, log, ROOT) as found:
+        yield found
+
+
+@contextmanager
+def started(
+    command: list[str], port: int, environment: dict[str, str], log: Path, folder: Path
+) -> Iterator[Running]:
+    """A service that ``command``, run in ``folder``, brings up on ``port``, ready."""
     with log.open("wb") as out:
-        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, cwd=ROOT)
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, cwd=folder)
     found = Running(process, f"http://127.0.0.1:{port}", log)
     try:
         _wait(found)

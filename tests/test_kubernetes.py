@@ -1,5 +1,6 @@
 """Manifests fit the Kubernetes schemas and say what the resources ask for."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 
 from lifecycle.errors import UsageError
 from lifecycle.resources import Resources
-from services.kubernetes import Deployed, manifests, quantity, write
+from services.kubernetes import Deployed, manifests, name_of, quantity, write
 
 PLAIN = Resources()
 GPU = Resources(cpus=8, memory="32GiB", gpus=1, gpu_type="NVIDIA-H100-80GB-HBM3")
@@ -69,6 +70,25 @@ def test_pods_have_no_root_and_write_to_volumes_only() -> None:
 def test_keys_come_from_a_secret() -> None:
     variables = {one["name"]: one for one in pod(Resources())["containers"][0]["env"]}
     assert variables["MLOPS_API_KEYS"]["valueFrom"]["secretKeyRef"]["name"] == "handbook-keys"
+
+
+def settings(resources: Resources) -> dict[str, Any]:
+    variables = {one["name"]: one for one in pod(resources)["containers"][0]["env"]}
+    told: dict[str, Any] = json.loads(variables["MLOPS_SERVICE"]["value"])
+    return told
+
+
+def test_a_pod_takes_its_own_share_of_the_node() -> None:
+    assert settings(PLAIN) == {"host": "0.0.0.0", "workers": 1, "threads": 1}
+    assert settings(Resources(cpus=8)) == {"host": "0.0.0.0", "workers": 4, "threads": 2}
+    two = Resources(cpus=8, gpus=2)
+    assert settings(two) == {"host": "0.0.0.0", "workers": 2, "threads": 4}
+
+
+def test_a_model_is_named_as_kubernetes_does() -> None:
+    assert name_of("My_Model") == "my-model"
+    with pytest.raises(UsageError, match="'-' cannot name"):
+        name_of("_")
 
 
 def test_sizes_are_written_as_kubernetes_does() -> None:

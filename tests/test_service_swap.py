@@ -177,24 +177,32 @@ def test_twenty_swaps_under_load_fail_no_request(two: list[Path]) -> None:
 
 def test_an_example_row_fits_its_columns() -> None:
     class Column:
-        def __init__(self, type: str, min: float | None = None, values: Any = ()) -> None:
-            self.type, self.min, self.values = type, min, values
+        def __init__(
+            self,
+            type: str,
+            min: float | None = None,
+            max: float | None = None,
+            values: Any = (),
+        ) -> None:
+            self.type, self.min, self.max, self.values = type, min, max, values
 
     class Schema:
         columns = {
             "amount": Column("number", 0.5),
             "count": Column("integer", 2),
+            "below": Column("number", max=-1.5),
             "shop": Column("category", values=("web", "till")),
             "new": Column("boolean"),
             "at": Column("time"),
             "label": Column("boolean"),
         }
-        features = ["amount", "count", "shop", "new", "at"]
+        features = ["amount", "count", "below", "shop", "new", "at"]
 
     row = example_row(Schema())
     assert row == {
         "amount": 0.5,
         "count": 2,
+        "below": -1.5,
         "shop": "web",
         "new": True,
         "at": "2026-01-01T00:00:00Z",

@@ -5,7 +5,7 @@ abstention stand beside OpenAI's own fields, which its clients keep.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -42,7 +42,7 @@ class Message(BaseModel):
 class Chat(BaseModel):
     """What OpenAI's clients send. Settings of a language model are not used here."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     model: str
     messages: list[Message] = Field(min_length=1)
@@ -133,7 +133,7 @@ class ChatRoutes:
 
     async def _chunks(
         self, call: Call, question: str, make: Callable[[], Iterator[str | Answer]]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         async with aclosing(streamed(self.context.executor, make)) as items:
             try:
                 yield data(_chunk(call, {"role": "assistant", "content": ""}))

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.context import Context
 from services.http import Body, Reply, Request, Route, reply
@@ -13,6 +13,17 @@ _RATINGS = {"up": 1.0, "down": 0.0}
 
 class Feedback(Body):
     """About the answer to the request ``request_id``; at least one of the others is given."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+                for name in ("rating", "correction", "label")
+            ]
+        },
+    )
 
     request_id: str = Field(min_length=1, max_length=128)
     rating: Literal["up", "down"] | None = None
@@ -62,7 +73,7 @@ class FeedbackRoutes:
                 "version": one.version,
                 "data_version": one.data_version,
             }
-        kept = self.context.records.append(
+        kept = self.context.keep(
             {
                 **model,
                 "request_id": given.request_id,

@@ -1,10 +1,9 @@
 """Questions and passages: ``/v1/ask``, ``/v1/search``, ``/v1/document``."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
-from urllib.parse import parse_qs
 
 from pydantic import BaseModel, Field
 
@@ -21,17 +20,18 @@ QUESTION = "How do I roll back a model?"
 _FILTERS: Filter = Field(
     {}, description="uri, title, heading, suffix, page; see docs/rag-tuning.md"
 )
+_QUESTION: str = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
 
 
 class Ask(Body):
-    question: str = Field(min_length=1)
+    question: str = _QUESTION
     k: int | None = Field(None, ge=1, description="passages to retrieve")
     filters: Filter = _FILTERS
     stream: bool = Field(False, description="server-sent events: token…, then answer")
 
 
 class Search(Body):
-    question: str = Field(min_length=1)
+    question: str = _QUESTION
     k: int | None = Field(None, ge=1)
     filters: Filter = _FILTERS
 
@@ -133,8 +133,10 @@ class RagRoutes:
             began = time.perf_counter()
             stream = call.served.predictor.ask(question, k, filters)
             began = call.stage("retrieve", began)
-            yield from stream
-            call.stage("generate", began)
+            for item in stream:
+                if isinstance(item, Answer):
+                    call.stage("generate", began)
+                yield item
 
         return events
 
@@ -165,8 +167,7 @@ class RagRoutes:
         return reply({"passages": [passage_json(one) for one in passages]} | call.signed())
 
     async def document(self, request: Request) -> Reply:
-        query = parse_qs(request.scope.get("query_string", b"").decode("latin-1"))
-        source = (query.get("source") or [""])[0]
+        source = request.query("source")
         call = self.context.begin(request)
         document = await self.context.run(lambda: _document(call, source))
         found = {"source": document.uri, "title": document.title, "text": document.text}
@@ -174,7 +175,7 @@ class RagRoutes:
 
     async def _events(
         self, call: Call, body: Ask, make: Callable[[], Iterator[str | Answer]]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         async with aclosing(streamed(self.context.executor, make)) as items:
             try:
                 async for item in items:
