@@ -13,7 +13,7 @@ from zenml.enums import ExecutionMode
 from classic.recommend.config import RecommendationConfig
 from classic.recommend.stages.train import ANSWERS
 from classic.tabular.config import TabularConfig
-from lifecycle.usecases import TABLE_SCHEMA, UseCase
+from lifecycle.usecases import TABLE_SCHEMA, UseCase, find
 from pipelines.runtime import Finished, finished, interruptions
 from steps import gate as gate_step
 from steps import register as register_step
@@ -73,7 +73,7 @@ def recommendation(name: str, use_case: str, config: RecommendationConfig, conte
 def tabular(name: str, use_case: str, config: TabularConfig, content: str) -> None:
     """``content`` is a digest of the source's files."""
     own = f"usecases.{use_case}"
-    schema = [f"usecases/{use_case}/{TABLE_SCHEMA}"]
+    schema = [str(find(use_case).folder / TABLE_SCHEMA)]
     table = load_table.load_table.with_options(**settings("steps.tabular.load", f"{own}.source"))(
         config.source, use_case, content
     )
