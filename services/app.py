@@ -31,10 +31,6 @@ class Router:
         self._surface: Surface | None = None
         self._table = _table(self._common())
 
-    @property
-    def paths(self) -> frozenset[str]:
-        return frozenset(self._table)
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return None

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -28,15 +28,6 @@ class Records(Protocol):
     def append(self, record: Mapping[str, Any]) -> bool: ...
 
 
-class NoRecords:
-    """Keeps nothing."""
-
-    dropped = 0
-
-    def append(self, record: Mapping[str, Any]) -> bool:
-        return False
-
-
 class Signed(BaseModel):
     """Which model answered which request."""
 
@@ -54,7 +45,7 @@ class Context:
     holder: Holder
     executor: Executor
     metrics: Metrics
-    records: Records = field(default_factory=NoRecords)
+    records: Records
 
     def begin(self, request: Request) -> "Call":
         """The model that answers this request. Raises Refused while none serves."""
@@ -63,6 +54,13 @@ class Context:
         state["model"], state["version"] = served.model.name, served.model.version
         state["served"] = served.model
         return Call(self, request, served)
+
+    def keep(self, record: Mapping[str, Any]) -> bool:
+        """Append a row to the request log; whether there was a place for it."""
+        kept = self.records.append(record)
+        if not kept:
+            self.metrics.dropped()
+        return kept
 
     async def run(self, work: Callable[[], T]) -> T:
         """``work`` in a thread, with the context variables of the caller."""
@@ -97,7 +95,7 @@ class Call:
 
     def record(self, features: Any, output: Any, **facts: Any) -> None:
         """Append the prediction to the request log."""
-        self.context.records.append(
+        self.context.keep(
             {
                 **self.signed(),
                 "kind": "predict",

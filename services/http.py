@@ -1,7 +1,8 @@
 """Requests, replies and routes: the little of HTTP that a service needs, on ASGI alone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -105,15 +106,16 @@ class Reply:
 class Stream:
     """A response that comes piece by piece: server-sent events."""
 
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncGenerator[bytes, None]
 
     async def send(self, send: Send) -> None:
         headers = [(b"content-type", EVENTS), (b"cache-control", b"no-store")]
         # Proxies (nginx) would collect the pieces.
         headers.append((b"x-accel-buffering", b"no"))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for piece in self.pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        async with aclosing(self.pieces) as pieces:
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 

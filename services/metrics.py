@@ -5,7 +5,6 @@ does. A label costs memory for each of its values, so paths that are no endpoint
 """
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,6 +46,7 @@ class Metrics:
             "mlops_confidence", "Confidence of answers, 0 to 1.", MODEL, SHARES
         )
         self._abstentions = counter("mlops_abstentions", "Questions left unanswered.", MODEL)
+        self._dropped = counter("mlops_records_dropped", "Rows lost to the request log.", ())
         self._rows = counter("mlops_rows", "Rows predicted.", ("outcome", *MODEL))
 
     def request(self, endpoint: str, status: int, seconds: float, model: "Model | None") -> None:
@@ -66,11 +66,9 @@ class Metrics:
         self._child(self._rows, "predicted", *_labels(model)).inc(count - errors)
         self._child(self._rows, "refused", *_labels(model)).inc(errors)
 
-    def gauge(self, name: str, about: str, value: Callable[[], float]) -> None:
-        """A value that is asked for when the metrics are read."""
-        from prometheus_client import Gauge
-
-        Gauge(name, about, registry=self.registry, multiprocess_mode="livemax").set_function(value)
+    def dropped(self) -> None:
+        """A row that the request log had no place for."""
+        self._dropped.inc()
 
     def text(self) -> bytes:
         from prometheus_client import generate_latest

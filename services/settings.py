@@ -11,11 +11,9 @@ from pydantic import Field, ValidationError
 
 from lifecycle.config import Frozen
 from lifecycle.errors import ConfigError
-from lifecycle.registry import CHAMPION
 from lifecycle.state import State
 
 VARIABLE = "MLOPS_SERVICE"
-LOOPBACK = ("127.0.0.1", "::1")
 
 
 class Limits(Frozen):
@@ -66,11 +64,6 @@ class ServiceSettings(Frozen):
     def address(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
-
-    @property
-    def alias(self) -> str:
-        """How the served model is named in messages."""
-        return f"{self.name} {f'version {self.version}' if self.version else CHAMPION}"
 
     def folders(self) -> State:
         return State(Path(self.state)) if self.state else State.from_env()

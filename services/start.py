@@ -4,6 +4,7 @@ BentoML starts a worker that fails again and again, so a bundle, a port or a GPU
 has to be refused here.
 """
 
+import ipaddress
 import os
 import socket
 import sys
@@ -42,9 +43,10 @@ def planned(bundle: Bundle, gpus: str | None, workers: int) -> Plan:
 def admitted(settings: ServiceSettings) -> ServiceSettings:
     """``settings`` that say whether keys are asked for, and the host names that it answers for.
 
-    Raises UsageError for an address that others can reach, without keys or ``insecure``, and for a
-    port that is taken.
+    Raises UsageError for what is no address, for one that others can reach, without keys or
+    ``insecure``, and for a port that is taken.
     """
+    settings = settings.model_copy(update={"host": _address(settings.host)})
     asks = not settings.insecure and len(key_ring(settings.folders())) > 0
     local = settings.host in LOCAL
     if not (local or asks or settings.insecure):
@@ -79,6 +81,18 @@ def replace_process(settings: ServiceSettings) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, *words], given)
+
+
+def _address(host: str) -> str:
+    """``host`` as BentoML takes it: an address, no name."""
+    if host == "localhost":
+        return LOCAL[0]
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError as error:
+        raise UsageError(
+            f"--host {host!r} is no IP address.", "Use 127.0.0.1, or 0.0.0.0 for all of them."
+        ) from error
 
 
 def _check_port(host: str, port: int) -> None:

@@ -168,6 +168,16 @@ def test_any_bytes_are_rows_or_are_refused(body: bytes, kind: str) -> None:
         assert error.http_status in (400, 413, 422)
 
 
+def test_a_full_log_drops_rows_and_counts_them(
+    toy: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy.kept, "append", lambda record: False)
+    assert toy.post("/v1/predict", {"rows": [{"amount": 1}]}).status_code == 200
+    given = {"request_id": "r", "rating": "up"}
+    assert toy.post("/v1/feedback", given).json()["kept"] is False
+    assert "mlops_records_dropped_total 2.0" in toy.get("/metrics").text
+
+
 def test_the_columns_are_told_for_the_form(toy: Service, tmp_path: Path) -> None:
     info = toy.get("/v1/info").json()
     assert list(info["columns"]) == ["amount", "iban"]

@@ -90,6 +90,13 @@ def test_an_address_that_others_reach_needs_keys_or_a_word(state: State) -> None
     assert admitted(wide).keys and admitted(settings).keys
 
 
+def test_an_address_is_no_name(state: State) -> None:
+    settings = ServiceSettings(state=str(state.root), port=free_port(), host="localhost")
+    assert admitted(settings).host == "127.0.0.1"
+    with pytest.raises(UsageError, match="is no IP address"):
+        admitted(settings.model_copy(update={"host": "mine.example"}))
+
+
 def test_a_port_that_is_taken_is_refused(state: State) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

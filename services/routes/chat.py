@@ -5,7 +5,7 @@ abstention stand beside OpenAI's own fields, which its clients keep.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -133,7 +133,7 @@ class ChatRoutes:
 
     async def _chunks(
         self, call: Call, question: str, make: Callable[[], Iterator[str | Answer]]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         async with aclosing(streamed(self.context.executor, make)) as items:
             try:
                 yield data(_chunk(call, {"role": "assistant", "content": ""}))

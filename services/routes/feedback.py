@@ -73,7 +73,7 @@ class FeedbackRoutes:
                 "version": one.version,
                 "data_version": one.data_version,
             }
-        kept = self.context.records.append(
+        kept = self.context.keep(
             {
                 **model,
                 "request_id": given.request_id,

@@ -1,7 +1,7 @@
 """Questions and passages: ``/v1/ask``, ``/v1/search``, ``/v1/document``."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import parse_qs
@@ -177,7 +177,7 @@ class RagRoutes:
 
     async def _events(
         self, call: Call, body: Ask, make: Callable[[], Iterator[str | Answer]]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         async with aclosing(streamed(self.context.executor, make)) as items:
             try:
                 async for item in items:
