@@ -1,6 +1,7 @@
 """How well tabular models do, beside FLAML with the same time, from one run.
 
-    python benchmarks/tabular.py [--data DIR] [--seconds 60] [--threads 2] [--json FILE]
+    python benchmarks/tabular.py [--data DIR] [--seconds 60] [--threads 2] [--only NAME...]
+                                 [--json FILE]
 
 DIR has food_delivery and vehicle_claim_fraud; what is not there is passed over. The third data set
 is scikit-learn's Wisconsin diagnostic data. A fifth of the rows, drawn at random and with each
@@ -234,12 +235,12 @@ def gains(problem: Problems, target: Any, mine: Any, other: Any) -> Figures:
 
 def table(results: dict[str, Figures], gained: Figures) -> str:
     names = [name for name in next(iter(results.values())) if name in gained]
-    lines = [f"{'':10}{'fit_s':>8}" + "".join(f"{name:>28}" for name in names)]
+    lines = [f"{'':10}{'fit_s':>8}" + "".join(f"{name:>32}" for name in names)]
     for system, figures in results.items():
-        shown = "".join(f"{_interval(figures[name]):>28}" for name in names)
+        shown = "".join(f"{_interval(figures[name]):>32}" for name in names)
         lines.append(f"{system:10}{figures['fit_s']:8.1f}{shown}")
-    lines.append(f"{'gain':18}" + "".join(f"{_interval(gained[name]):>28}" for name in names))
-    lines.append(f"{'ratio':18}" + "".join(f"{gained[name]['ratio']:28.3f}" for name in names))
+    lines.append(f"{'gain':18}" + "".join(f"{_interval(gained[name]):>32}" for name in names))
+    lines.append(f"{'ratio':18}" + "".join(f"{gained[name]['ratio']:32.3f}" for name in names))
     own = {n: v for n, v in results["ours"].items() if n not in gained and n != "fit_s"}
     lines.append("ours: " + ", ".join(f"{name} {_plain(value)}" for name, value in own.items()))
     return "\n".join(lines)

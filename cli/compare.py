@@ -32,7 +32,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _pipeline(use_case: usecases.UseCase) -> str:
-    return next(path.stem for path in sorted(use_case.folder.glob("*.yaml")))
+    return use_case.pipelines()[0].stem
 
 
 def _of_model(runs: list[RunRecord], name: str) -> list[RunRecord]:

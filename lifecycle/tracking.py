@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
-from lifecycle import registry
+from lifecycle import registry, usecases
 from lifecycle.errors import BundleError, RegistryError, StorageError, did_you_mean
 from lifecycle.fingerprint import PACKAGES, ROOT
 from lifecycle.registry import CHAMPION, Version
@@ -109,6 +109,9 @@ class Tracker:
         import mlflow
 
         with mlflow_errors(), _quiet():
+            # A run is only gone on with in its own experiment, and another may have been set.
+            run = self._client.get_run(run_id)
+            mlflow.set_experiment(experiment_id=run.info.experiment_id)
             with mlflow.start_run(run_id=run_id):
                 info = mlflow.pyfunc.log_model(
                     name=name,
@@ -141,7 +144,7 @@ class Tracker:
         """Versions of ``name``, oldest first. Raises RegistryError for an unknown name."""
         known = self.names()
         if name not in known:
-            remedy = did_you_mean(name, known) or "Train one: python run.py --pipeline rag."
+            remedy = _training(name) or did_you_mean(name, known) or _training("handbook")
             raise RegistryError(f"no model named {name!r} is registered.", remedy)
         read = registry.versions(self._database, name)
         if read is not None:
@@ -249,6 +252,14 @@ class Tracker:
     def _ensure_model(self, name: str) -> None:
         if name not in self.names():
             self._client.create_registered_model(name)
+
+
+def _training(name: str) -> str:
+    """How a model of the use case ``name`` is trained; empty where there is no such use case."""
+    if name not in usecases.known():
+        return ""
+    pipeline = min(path.stem for path in usecases.find(name).pipelines())
+    return f"Train one: python run.py --pipeline {pipeline} --use-case {name}."
 
 
 def metric_name(name: str) -> str:

@@ -37,12 +37,15 @@ class UseCase:
         """The YAML for ``pipeline``. Raises UsageError naming the pipelines there are."""
         path = self.folder / f"{pipeline}.yaml"
         if not path.is_file():
-            found = sorted(self.folder.glob("*.yaml"))
-            there = ", ".join(p.stem for p in found if p.name != TABLE_SCHEMA) or "none"
+            there = ", ".join(found.stem for found in self.pipelines()) or "none"
             raise UsageError(
                 f"use case {self.name!r} has no {pipeline}.yaml.", f"It supports: {there}."
             )
         return path
+
+    def pipelines(self) -> list[Path]:
+        """The YAML files of the pipelines that it supports."""
+        return [p for p in sorted(self.folder.glob("*.yaml")) if p.name != TABLE_SCHEMA]
 
     def schema(self) -> "DataFrameSchema":
         """What good data looks like: ``schema()`` of ``schema.py``, else ``schema.yaml``."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -46,6 +47,12 @@ class Request:
     def media_type(self) -> str:
         """Of the body, in lower case and without parameters."""
         return self.content_type.partition(";")[0].strip().lower()
+
+    def query(self, name: str) -> str:
+        """The first value of a parameter; empty where it is not given."""
+        text: str = self.scope.get("query_string", b"").decode("latin-1")
+        given = parse_qs(text)
+        return given.get(name, [""])[0]
 
     async def body(self) -> bytes:
         if self._body is None:

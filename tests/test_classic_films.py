@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -20,14 +19,6 @@ from lifecycle.tracking import Tracker
 
 SMALL = "{users: 400, films: 150, events: 12000, months: 4, start: 2024-09}"
 WORDS = ["--pipeline", "classic", "--name", "films", "--set", f"source.simulation={SMALL}"]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("films")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLOPS_HOME", str(folder))
-        yield folder
 
 
 def run(*more: str) -> int:
@@ -173,4 +164,4 @@ def test_words_that_do_not_fit_are_refused_by_name(
     words = ["--set", "source.kind=movielens", "--set", "source.path=nowhere"]
     assert run(*words) == 4
     assert "source.path='nowhere' is no folder" in capfd.readouterr().err
-    assert not [name for name in os.listdir(home) if name.startswith("Trace")]
+    assert not [name for name in os.listdir(home / "state") if name.startswith("Trace")]

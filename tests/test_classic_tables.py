@@ -2,8 +2,6 @@
 
 import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +29,6 @@ BEATS = (
     "baseline: baseline.absolute_error, higher_is_better: false}]"
 )
 FRAUD = ["--set", "source.options.payments=20000", "--set", "source.options.accounts=800"]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("tables")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLOPS_HOME", str(folder / "state"))
-        yield folder
 
 
 def run(use_case: str, *more: str) -> int:
@@ -149,8 +139,9 @@ def test_a_table_without_a_header_is_refused_without_showing_it() -> None:
 
 
 @pytest.fixture
-def churn(home: Path) -> Iterator[Path]:
-    """A table, and the use case that was made of it."""
+def churn(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A table, and a folder of its own for the use case that is made of it."""
+    monkeypatch.setattr(usecases, "FOLDER", tmp_path / "usecases")
     rng = np.random.default_rng(1)
     months = rng.integers(1, 60, 400)
     stays = rng.random(400) < 1 / (1 + np.exp(-(months - 20) / 8))
@@ -162,20 +153,19 @@ def churn(home: Path) -> Iterator[Path]:
             "churned": np.where(stays, "no", "yes"),
         }
     )
-    frame.to_csv(home / "churn.csv", index=False)
-    yield home / "churn.csv"
-    shutil.rmtree(usecases.FOLDER / "churn_of_a_test", ignore_errors=True)
+    frame.to_csv(tmp_path / "churn.csv", index=False)
+    return tmp_path / "churn.csv"
 
 
 def test_a_table_of_ones_own_needs_no_python(
     churn: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--from", str(churn), "--target", "churned"]
-    assert main(["new", "usecase", "churn_of_a_test", *words]) == 0
-    assert run("churn_of_a_test") == 0
+    assert main(["new", "usecase", "churn", *words]) == 0
+    assert run("churn") == 0
     out, _ = capfd.readouterr()
-    assert "churn_of_a_test version 1 passed its gate" in out
-    predictor = load(bundle("churn_of_a_test"))
+    assert "churn version 1 passed its gate" in out
+    predictor = load(bundle("churn"))
     old, new = predictor.predict(
         [{"months": 55, "plan": "plus"}, {"months": 1, "plan": "never seen"}]
     )
@@ -185,7 +175,7 @@ def test_a_table_of_ones_own_needs_no_python(
 
 def test_bad_data_is_refused_in_a_line(churn: Path, capfd: pytest.CaptureFixture[str]) -> None:
     words = ["--from", str(churn), "--target", "churned"]
-    assert main(["new", "usecase", "churn_of_a_test", *words]) == 0
+    assert main(["new", "usecase", "churn", *words]) == 0
     text = churn.read_text()
     head, *rows = text.splitlines(keepends=True)
     cases = {
@@ -197,7 +187,7 @@ def test_bad_data_is_refused_in_a_line(churn: Path, capfd: pytest.CaptureFixture
     }
     for content, said in cases.items():
         churn.write_text(content)
-        code = run("churn_of_a_test")
+        code = run("churn")
         _, err = capfd.readouterr()
         assert code == (4 if said else 0)
         assert said in err and "Traceback" not in err
@@ -205,6 +195,6 @@ def test_bad_data_is_refused_in_a_line(churn: Path, capfd: pytest.CaptureFixture
     broken = [",".join(["x" * 3, "many", *r.split(",")[2:]]) if n % 10 == 0 else r
               for n, r in enumerate(broken)]  # fmt: skip
     churn.write_text(head + "".join(broken))
-    assert run("churn_of_a_test") == 0
+    assert run("churn") == 0
     assert re.search(r"360 rows fit the schema, 40 do not: see \S+\.csv", capfd.readouterr().err)
-    assert os.path.isdir(State.from_env().quarantine / "churn_of_a_test")
+    assert os.path.isdir(State.from_env().quarantine / "churn")

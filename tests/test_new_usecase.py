@@ -139,13 +139,19 @@ def test_the_command_writes_a_folder_that_reads_its_own_file(
     ],
 )
 def test_a_wrong_word_is_answered(
-    name: str, target: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    target: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(usecases, "FOLDER", tmp_path / "usecases")
     (tmp_path / "data.csv").write_text(churn())
     words = ["new", "usecase", name, "--from", str(tmp_path / "data.csv"), "--target", target]
     assert main(words) == 2
     assert message in capsys.readouterr().err
-    assert not (usecases.FOLDER / name).exists()
+    assert not (tmp_path / "usecases").exists()
 
 
 def test_a_gate_for_a_number_allows_a_hundredth_of_its_spread(tmp_path: Path) -> None:

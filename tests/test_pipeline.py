@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,18 +27,9 @@ HEAVY = set(
 )
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A state folder in which the pipeline ran once on a folder of notes."""
-    folder = tmp_path_factory.mktemp("pipeline")
-    write_notes(folder / "notes")
-    before = os.environ.get("MLOPS_HOME")
-    os.environ["MLOPS_HOME"] = str(folder / "state")
-    yield folder
-    if before is None:
-        del os.environ["MLOPS_HOME"]
-    else:
-        os.environ["MLOPS_HOME"] = before
+@pytest.fixture(scope="module", autouse=True)
+def notes(home: Path) -> None:
+    write_notes(home / "notes")
 
 
 def words(home: Path) -> list[str]:

@@ -97,7 +97,7 @@ def test_each_kind_has_its_own_endpoints_and_the_common_ones(services: dict[str,
     common = set.intersection(*paths.values())
     assert {"/v1/info", "/v1/feedback", "/healthz", "/readyz", "/livez", "/metrics"} <= common
     assert {"/v1/ask", "/v1/search", "/v1/chat/completions", "/v1/models"} <= paths["rag"] - common
-    assert paths["recommend"] - common == {"/v1/recommend"}
+    assert paths["recommend"] - common == {"/v1/recommend", "/v1/seen"}
     assert paths["tabular"] - common == {"/v1/predict"}
 
 

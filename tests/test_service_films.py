@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.routes.recommend import Recommended
+from services.routes.recommend import LAST, Recommended, Seen
 from tests.serving import Service, films_bundle, serving
 
 
@@ -34,6 +34,18 @@ def test_a_history_stands_for_a_stranger_and_what_is_excluded_stays_out(films: S
     without = history | {"exclude": found[:1]}
     rest = [item["film_id"] for item in films.post("/v1/recommend", without).json()["items"]]
     assert found[0] not in rest and rest[:4] == found[1:]
+
+
+def test_what_a_user_saw_last_comes_first_and_is_not_recommended(films: Service) -> None:
+    user = films.get("/v1/info").json()["users"][0]
+    response = films.get("/v1/seen", params={"user_id": user})
+    seen = [item["film_id"] for item in Seen.model_validate(response.json()).model_dump()["items"]]
+    predictor = films.holder.serving().predictor
+    assert seen == predictor.recommender.history_of(0)[::-1][:LAST]
+    items = films.post("/v1/recommend", {"user_id": user, "k": 20}).json()["items"]
+    assert not {item["film_id"] for item in items} & set(seen)
+    for params in ({"user_id": "nobody"}, {}):
+        assert films.get("/v1/seen", params=params).status_code == 404
 
 
 def test_only_films_of_a_genre(films: Service) -> None:

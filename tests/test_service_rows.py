@@ -46,7 +46,8 @@ class Doubles:
         self.bundle = SimpleNamespace(manifest=manifest)
         columns = {"amount": column("number"), "iban": column("text", sensitive=True)}
         self.model = SimpleNamespace(
-            schema=SimpleNamespace(columns=columns, features=["amount", "iban"])
+            schema=SimpleNamespace(columns=columns, features=["amount", "iban"], target="double"),
+            preparation=SimpleNamespace(values={}),
         )
 
     def predict(self, rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:

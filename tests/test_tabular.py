@@ -128,6 +128,8 @@ GOOD = {"age": 30, "plan": "plus", "town": "here", "member": True, "income": 2.5
         ({"age": 121}, "column 'age' is 121, not a finite number from 0 up to 120."),
         ({"age": None}, "column 'age' is missing: the schema does not let it be empty."),
         ({"age": [3]}, "column 'age' is [3], not a whole number."),
+        ({"age": 10**30}, f"column 'age' is {10**30}, not a whole number."),
+        ({"town": {"a": 1}}, "column 'town' is {'a': 1}, not text."),
         ({"plan": "gold"}, "column 'plan' is 'gold', not one of basic, plus."),
         ({"plan": float("nan")}, "column 'plan' is missing: the schema does not let it be empty."),
         ({"member": "perhaps"}, "column 'member' is 'perhaps', not true or false."),

@@ -262,7 +262,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     ),
     "twice the same column": (
         lambda at: (at / "events.csv").write_text("user_id,user_id,time\nu1,f1,1\n"),
-        r"the first line names no columns",
+        r"the first line names column 'user_id' twice",
     ),
     "truncated JSON": (
         lambda at: (at / "users.json").write_text((at / "users.json").read_text()[:-9]),

@@ -51,6 +51,11 @@ class RecommendPredictor:
             annotate(items=len(kept[:k]))
         return self._described(kept[:k], history or self._history(user_id))
 
+    def seen(self, user_id: str, k: int = 10) -> list[dict[str, Any]]:
+        """The last ``k`` films that a user of the training data had to do with, the last one first;
+        none for anybody else."""
+        return [self._film(one) for one in reversed(self._history(user_id)[-k:])]
+
     def predict(self, rows: list[Any]) -> list[dict[str, Any]]:
         """``{"items": […]}`` for each row: a user id, or a mapping of ``recommend``'s arguments.
 
@@ -78,16 +83,17 @@ class RecommendPredictor:
     ) -> list[dict[str, Any]]:
         reasons = self.recommender.reasons(history, [film for film, _ in kept])
         return [
-            {
-                "film_id": film,
-                "title": self.catalogue.titles.get(film, film),
-                "year": self.catalogue.years.get(film),
-                "genres": list(self.catalogue.genres.get(film, ())),
-                "score": score,
-                "reason": self._words(reason),
-            }
+            self._film(film) | {"score": score, "reason": self._words(reason)}
             for (film, score), reason in zip(kept, reasons, strict=True)
         ]
+
+    def _film(self, film: str) -> dict[str, Any]:
+        return {
+            "film_id": film,
+            "title": self.catalogue.titles.get(film, film),
+            "year": self.catalogue.years.get(film),
+            "genres": list(self.catalogue.genres.get(film, ())),
+        }
 
     def _words(self, reason: Reason) -> str:
         """``similar to The Last Road``, ``Drama, as in your history``, ``popular``, ``new``."""

@@ -44,16 +44,10 @@ def best_threshold(
     return float(threshold), float(total[cut] / len(scores))
 
 
-def decided(
-    scores: Floats, threshold: float, target: NDArray[Any], costs: tuple[Floats, Floats]
-) -> Floats:
-    """What the decision at ``threshold`` cost in each row."""
-    return decision_costs(scores >= threshold, target, costs)
-
-
 def decision_costs(
     alarm: NDArray[np.bool_], target: NDArray[Any], costs: tuple[Floats, Floats]
 ) -> Floats:
+    """What each row's decision cost, (rows,); ``costs``: of a wrong alarm and of a miss."""
     wrong = np.where(alarm, costs[0], costs[1])
     return np.where(alarm == (target == 1), 0.0, wrong)
 

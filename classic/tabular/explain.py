@@ -4,6 +4,7 @@ Permutation importance: Breiman, Random Forests, 2001; Fisher, Rudin and Dominic
 Lundberg and Lee, NeurIPS 2017; for trees Lundberg et al., Nature Machine Intelligence 2020.
 """
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,8 +106,10 @@ def _shap(model: TabularModel, prepared: Prepared) -> Floats:
         return np.asarray(explainer.shap_values(prepared.astype(np.float64)))
     if model.kind == "xgboost":
         return _xgboost_shap(model, prepared)
-    explainer = shap.TreeExplainer(model.fitted.model)
-    return np.asarray(explainer.shap_values(prepared, check_additivity=False))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of how older versions of shap answered
+        explainer = shap.TreeExplainer(model.fitted.model)
+        return np.asarray(explainer.shap_values(prepared, check_additivity=False))
 
 
 def _xgboost_shap(model: TabularModel, prepared: Prepared) -> Floats:

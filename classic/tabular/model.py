@@ -27,6 +27,7 @@ from classic.tabular.metrics import chosen_metric, log_losses, shown
 from classic.tabular.preparation import Prepared
 from classic.tabular.settings import Learning, Problem
 from classic.tabular.tabular_model import TabularModel
+from classic.tabular.threads import limited
 from classic.tabular.tuning import Best, Search, Training
 from lifecycle.errors import DataError
 from lifecycle.tables import TableSchema
@@ -64,15 +65,13 @@ def train(
     Raises DataError where the rows hold nothing to learn from, ConfigError for settings that do not
     fit the schema or the problem.
     """
-    from threadpoolctl import threadpool_limits
-
     training, classes = _training(frame, schema, problem, learning, threads)
     tuning = learning.tuning
     folds = make_folds(
         training.target, problem, tuning.folds, tuning.seed, in_time=bool(schema.time)
     )
     costs = row_costs(learning.costs, frame, schema)
-    with threadpool_limits(limits=threads):
+    with limited(threads):
         search = Search(training, folds, progress or (lambda line: None))
         best = search.run()
         model, facts = _finish(training, folds, best, classes, costs)

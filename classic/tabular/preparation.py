@@ -95,7 +95,7 @@ class Preparation:
         return self._places[column]
 
 
-def numbers(feature: Feature, column: NDArray[Any]) -> Floats:
+def numbers(feature: Feature, column: Floats) -> Floats:
     """The values of a feature that is no lookup, (rows,)."""
     if feature.making == "missing":
         missing: Floats = np.isnan(column).astype(np.float64)
@@ -103,8 +103,7 @@ def numbers(feature: Feature, column: NDArray[Any]) -> Floats:
     found = time_part(column, feature.part, feature.origin) if feature.part else column
     if not np.isnan(feature.fill):
         found = np.where(np.isnan(found), feature.fill, found)
-    numbers: Floats = (found - feature.mean) / feature.scale
-    return numbers
+    return (found - feature.mean) / feature.scale
 
 
 def index_of(values: Sequence[str]) -> Any:

@@ -33,13 +33,20 @@ _WANTED = {
     "time": "a time, such as 2024-10-31T18:30:00Z",
 }
 _ALIKE = 0.7
+_LARGEST = 2**63 - 1
 
 
-def frame_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> "pd.DataFrame":
-    """The columns ``names`` of ``rows`` as objects, None where a row has no such key."""
+def frame_of(
+    rows: Sequence[Mapping[str, Any]], schema: TableSchema, names: Sequence[str]
+) -> "pd.DataFrame":
+    """The columns ``names`` of ``rows`` as they came, None where a row has no such key."""
     import pandas as pd
 
-    found = {name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names}
+    found = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        floats = schema.columns[name].type == "number" and set(map(type, values)) == {float}
+        found[name] = pd.Series(values, dtype="float64" if floats else object)
     return pd.DataFrame(found)
 
 
@@ -74,7 +81,7 @@ def _column(frame: "pd.DataFrame", name: str, column: Column) -> tuple[NDArray[A
     given = frame.get(name, empty)
     odd = np.zeros(len(given), dtype=np.bool_)
     if given.dtype == object:
-        odd = np.array([isinstance(one, list | tuple | dict | set) for one in given], dtype=bool)
+        odd = np.array([_is_odd(one) for one in given], dtype=np.bool_)
     plain = given.mask(odd) if odd.any() else given
     found, unreadable = read(plain, column.type, column.format)
     array = as_array(found, column.type)
@@ -92,6 +99,13 @@ def _column(frame: "pd.DataFrame", name: str, column: Column) -> tuple[NDArray[A
         return f"column {name!r} is {value}, not {_limits(column)}."
 
     return array, unread | empty_ones | outside, why
+
+
+def _is_odd(value: object) -> bool:
+    """Whether pandas would stumble over it: what holds several values, and numbers without end."""
+    if isinstance(value, int):
+        return abs(value) > _LARGEST
+    return isinstance(value, list | tuple | dict | set)
 
 
 def _outside(array: NDArray[Any], column: Column) -> NDArray[np.bool_]:

@@ -19,6 +19,7 @@ from classic.tabular.intervals import Intervals
 from classic.tabular.preparation import Preparation, Prepared
 from classic.tabular.rows import checked, frame_of, misspelt
 from classic.tabular.settings import Costs, Kind, Problem
+from classic.tabular.threads import limited
 from lifecycle.atomic import directory
 from lifecycle.errors import BundleError, InputError
 from lifecycle.tables import TableSchema
@@ -75,7 +76,7 @@ class TabularModel:
     def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """One answer a row as JSON knows it, with the keys of ``predict``; ``{"error": …}`` for a
         row that cannot be answered."""
-        frame = frame_of(rows, self.inputs)
+        frame = frame_of(rows, self.schema, self.inputs)
         columns, problems = checked(frame, self.schema, self.inputs)
         for place, row in enumerate(rows):
             if wrong := misspelt(row, self.schema, self.inputs):
@@ -91,9 +92,7 @@ class TabularModel:
 
     def score(self, prepared: Prepared) -> Floats:
         """(rows,) numbers, or calibrated (rows, classes) probabilities, of prepared rows."""
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(limits=self.task.threads):
+        with limited(self.task.threads):
             found = self.fitted.predict(prepared)
         return found if self.problem == "regression" else self.calibration(found)
 

@@ -7,8 +7,12 @@ from services.guard.asgi import App, Headers, Receive, Refused, Scope, Send, sta
 
 _CHALLENGE: Headers = ((b"www-authenticate", b"Bearer"),)
 OPEN = ""
-# Everything that is not named needs `predict`.
+# Everything that is not named needs `predict`. A browser has no key before it has a page to ask for
+# it; pages tell nothing of the model.
+PAGES = "/page/"
 SCOPES: Mapping[str, str] = {
+    "/": OPEN,
+    "/docs": OPEN,
     "/healthz": OPEN,
     "/livez": OPEN,
     "/readyz": OPEN,
@@ -28,7 +32,7 @@ class ApiKeys:
         self.app, self.ring, self.scopes = app, ring, scopes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if needed := self.scopes.get(scope["path"], "predict"):
+        if needed := self._needed(scope["path"]):
             key = self.ring.find(_secret(scope))
             if key is None:
                 raise Refused(
@@ -41,6 +45,9 @@ class ApiKeys:
                 raise Refused(403, f"this API key may not do this: it lacks the scope {needed!r}.")
             state_of(scope)["client"] = key.name
         await self.app(scope, receive, send)
+
+    def _needed(self, path: str) -> str:
+        return self.scopes.get(path, OPEN if path.startswith(PAGES) else "predict")
 
 
 def _secret(scope: Scope) -> bytes:

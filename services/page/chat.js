@@ -1,6 +1,6 @@
 // Questions and answers: streamed text, citations that open their passage, feedback.
 
-import { call, complain, describe, element, theme } from "./common.js";
+import { call, complain, describe, element, showModel } from "./common.js";
 
 const form = document.querySelector("#form");
 const field = document.querySelector("#question");
@@ -10,18 +10,13 @@ const send = document.querySelector("#send");
 const viewer = document.querySelector("#document");
 let running = null;
 
-theme();
-describe().then(showExamples).catch(complain);
+describe().then(introduce).catch(complain);
 field.focus();
 
-function showExamples(info) {
-  document.querySelector("#title").textContent = `Ask ${info.title || info.name}`;
-  document.title = `Ask ${info.title || info.name}`;
-  for (const text of info.examples ?? []) {
-    const button = element("button", { type: "button", textContent: text });
-    button.addEventListener("click", () => ask(text));
-    document.querySelector("#examples").append(element("li", {}, button));
-  }
+function introduce(info) {
+  document.title = `Ask ${info.title}`;
+  document.querySelector("#title").textContent = document.title;
+  document.querySelector("#size").textContent = `, out of ${info.passages.toLocaleString("en")}`;
 }
 
 form.addEventListener("submit", (event) => {
@@ -34,12 +29,14 @@ field.addEventListener("keydown", (event) => {
     form.requestSubmit();
   }
 });
-field.addEventListener("input", () => {
-  field.style.height = "auto";
-  field.style.height = `${field.scrollHeight}px`;
-});
 stop.addEventListener("click", () => running?.abort());
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !viewer.open) running?.abort();
+});
 document.querySelector("#close").addEventListener("click", () => viewer.close());
+viewer.addEventListener("click", (event) => {
+  if (event.target === viewer) viewer.close();
+});
 
 async function ask(question) {
   if (!question || running) return;
@@ -52,25 +49,30 @@ async function ask(question) {
   try {
     await stream(question, turn, running.signal);
   } catch (error) {
-    if (error.name !== "AbortError") complain(error);
-    turn.querySelector(".said").textContent = error.name === "AbortError" ? "stopped" : "failed";
+    const stopped = error.name === "AbortError";
+    say(turn, stopped ? "stopped" : "failed");
+    if (!stopped) {
+      complain(error);
+      field.value ||= question;
+    }
   } finally {
     turn.querySelector(".answer").setAttribute("aria-busy", "false");
     running = null;
     busy(false);
+    turn.scrollIntoView({ block: "nearest" });
   }
 }
 
 function busy(on) {
+  const lost = [document.body, send, stop].includes(document.activeElement);
   send.hidden = on;
   stop.hidden = !on;
-  if (!on) field.focus();
+  if (lost) (on ? stop : field).focus();
 }
 
 function newTurn(question) {
   const turn = document.querySelector("#turn").content.cloneNode(true).firstElementChild;
   turn.querySelector(".asked").textContent = question;
-  turn.querySelector(".rate").hidden = true;
   talk.append(turn);
   turn.scrollIntoView({ block: "start" });
   return turn;
@@ -80,133 +82,145 @@ async function stream(question, turn, signal) {
   const response = await call("v1/ask", { question, stream: true }, signal);
   const place = turn.querySelector(".answer");
   let text = "";
-  for await (const event of events(response)) {
-    if (event.name === "token") {
-      text += event.data.text;
-      show(place, text, null);
-    } else if (event.name === "answer") {
-      finish(turn, event.data);
-    } else if (event.name === "error") {
-      throw new Error(event.data.error?.message ?? "The answer broke off.");
+  for await (const { name, data } of events(response)) {
+    if (name === "token") {
+      text += data.text;
+      show(place, text, []);
+    } else if (name === "answer") {
+      return finish(turn, data);
+    } else if (name === "error") {
+      throw new Error(data.error.message);
     }
   }
+  throw new Error("The answer broke off. Ask again.");
 }
 
+// Server-sent events, which EventSource would only read after a GET.
 async function* events(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let waiting = "";
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
-    waiting += value;
-    const parts = waiting.split(/\r?\n\r?\n/);
+    const parts = (waiting + value).split("\n\n");
     waiting = parts.pop();
     for (const part of parts) {
-      const lines = part.split(/\r?\n/);
-      const name = lines.find((line) => line.startsWith("event:"))?.slice(6).trim() ?? "message";
-      const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim());
-      if (data.length) yield { name, data: JSON.parse(data.join("\n")) };
+      const lines = Object.fromEntries(part.split("\n").map((line) => line.split(/: (.*)/s, 2)));
+      if (lines.data) yield { name: lines.event, data: JSON.parse(lines.data) };
     }
   }
 }
 
 function finish(turn, answer) {
-  show(turn.querySelector(".answer"), answer.answer, answer.citations, answer.abstained);
-  const list = turn.querySelector(".citations");
-  list.replaceChildren(...answer.citations.map((one) => element("li", {}, citation(one))));
+  const place = turn.querySelector(".answer");
+  place.classList.toggle("abstained", answer.abstained);
+  show(place, answer.answer, answer.citations);
+  turn.querySelector(".citations").append(...answer.citations.map((one) => element("li", {}, source(one))));
   const sure = answer.abstained ? "no answer found" : `confidence ${answer.confidence.toFixed(2)}`;
-  turn.querySelector(".said").textContent = sure;
+  say(turn, `${sure} · version ${answer.version}`);
+  showModel(answer);
   rate(turn, answer.request_id);
 }
 
-// Paragraphs and fenced code; everything is set as text.
-function show(place, text, citations, abstained = false) {
+function say(turn, text) {
+  turn.querySelector(".said").textContent = text;
+  turn.querySelector("footer").hidden = false;
+}
+
+// Paragraphs and fenced code; within them `code`, **bold** and [1]. Everything is set as text.
+function show(place, text, citations) {
   const nodes = text.split(/```[^\n]*\n?/).flatMap((part, number) => {
-    if (number % 2) return [element("pre", {}, element("code", { textContent: part }))];
+    if (number % 2) return [element("pre", { tabIndex: 0 }, element("code", { textContent: part }))];
     return part.split(/\n{2,}/).filter((one) => one.trim()).map((one) => paragraph(one, citations));
   });
-  place.classList.toggle("abstained", abstained);
   place.replaceChildren(...nodes);
 }
 
 function paragraph(text, citations) {
-  const made = element("p");
-  for (const part of text.split(/(\[\d+\])/)) {
-    const number = Number(/^\[(\d+)\]$/.exec(part)?.[1]);
-    const found = citations?.find((one) => one.number === number);
-    if (found) {
-      const button = element("button", { type: "button", className: "cite", textContent: part });
-      button.setAttribute("aria-label", `Source ${number}: ${found.source}`);
-      button.addEventListener("click", () => open(found));
-      made.append(button);
-    } else {
-      made.append(part);
-    }
-  }
-  return made;
+  const parts = text.split(/(`[^`\n]+`|\*\*[^*\n]+\*\*|\[\d+\])/).map((part, number) => {
+    if (number % 2 === 0) return part;
+    if (part.startsWith("`")) return element("code", { textContent: part.slice(1, -1) });
+    if (part.startsWith("*")) return element("strong", { textContent: part.slice(2, -2) });
+    const cited = citations.find((one) => `[${one.number}]` === part);
+    return cited ? mention(cited) : part;
+  });
+  return element("p", {}, ...parts);
 }
 
-function citation(one) {
-  const lines = one.line_start ? `:${one.line_start}-${one.line_end}` : one.page ? `, page ${one.page}` : "";
-  const button = element("button", { type: "button" });
-  button.append(`[${one.number}] ${one.source}${lines}`, element("small", { textContent: one.heading ?? "" }));
-  button.addEventListener("click", () => open(one));
+function mention(cited) {
+  const button = element("button", { type: "button", className: "cite", textContent: cited.number });
+  button.setAttribute("aria-label", `Source ${cited.number}: ${cited.source}`);
+  button.addEventListener("click", () => open(cited));
   return button;
 }
 
-async function open(one) {
-  document.querySelector("#document-title").textContent = one.source;
+function source(cited) {
+  const button = element("button", { type: "button" });
+  button.append(
+    element("span", { className: "number", textContent: cited.number }),
+    element("span", { textContent: cited.source }),
+    element("small", { textContent: [whereabouts(cited), cited.heading].filter(Boolean).join(" · ") }),
+  );
+  button.addEventListener("click", () => open(cited));
+  return button;
+}
+
+function whereabouts(cited) {
+  return cited.page ? `page ${cited.page}` : `lines ${cited.line_start} to ${cited.line_end}`;
+}
+
+async function open(cited) {
   const place = document.querySelector("#text");
-  place.textContent = one.passage;
+  document.querySelector("#document-title").textContent = cited.source;
+  document.querySelector("#document-place").textContent = whereabouts(cited);
+  place.replaceChildren(element("mark", { textContent: cited.passage }));
   viewer.showModal();
+  place.focus();
   try {
-    const found = await (await call(`v1/document?source=${encodeURIComponent(one.source)}`)).json();
-    highlight(place, found.text, one);
-  } catch (error) {
-    place.replaceChildren(element("mark", { textContent: one.passage }));
+    const found = await call(`v1/document?source=${encodeURIComponent(cited.source)}`);
+    highlight(place, (await found.json()).text, cited);
+  } catch {
+    // Another version serves now, without this document: its passage is shown.
   }
 }
 
-function highlight(place, text, one) {
-  let start = text.indexOf(one.passage);
-  let end = start + one.passage.length;
-  if (start < 0) {
-    const lines = text.split("\n");
-    start = lines.slice(0, Math.max(0, one.line_start - 1)).join("\n").length;
-    end = lines.slice(0, one.line_end).join("\n").length;
-  }
+function highlight(place, text, cited) {
+  const before = (line) => text.split("\n").slice(0, Math.max(0, line)).join("\n").length;
+  let start = text.indexOf(cited.passage, before(cited.line_start - 1));
+  if (start < 0) start = text.indexOf(cited.passage);
+  if (start < 0) return;
+  const end = start + cited.passage.length;
   const mark = element("mark", { textContent: text.slice(start, end) });
   place.replaceChildren(text.slice(0, start), mark, text.slice(end));
-  mark.scrollIntoView({ block: "center" });
+  mark.scrollIntoView({ block: mark.offsetHeight < place.clientHeight ? "center" : "start" });
 }
 
 function rate(turn, request) {
   const correct = turn.querySelector(".correct");
+  const box = correct.querySelector("textarea");
   const thanks = turn.querySelector(".thanks");
   const buttons = { up: turn.querySelector(".up"), down: turn.querySelector(".down") };
-  const tell = async (body) => {
+  const tell = async (given) => {
     try {
-      await call("v1/feedback", { request_id: request, ...body });
-      thanks.textContent = "Thank you.";
+      const { kept } = await (await call("v1/feedback", { request_id: request, ...given })).json();
+      thanks.textContent = kept ? "Thank you." : "It could not be kept.";
     } catch (error) {
       thanks.textContent = error.message;
     }
   };
   turn.querySelector(".rate").hidden = false;
-  for (const [name, button] of Object.entries(buttons)) {
+  for (const [rating, button] of Object.entries(buttons)) {
     button.addEventListener("click", () => {
-      for (const [other, one] of Object.entries(buttons)) {
-        one.setAttribute("aria-pressed", String(other === name));
-      }
-      correct.hidden = name !== "down";
-      if (name === "down") correct.querySelector("textarea").focus();
-      tell({ rating: name });
+      for (const one of Object.values(buttons)) one.setAttribute("aria-pressed", String(one === button));
+      correct.hidden = rating !== "down";
+      if (!correct.hidden) box.focus();
+      tell({ rating });
     });
   }
   correct.addEventListener("submit", (event) => {
     event.preventDefault();
-    const text = correct.querySelector("textarea").value.trim();
-    if (text) tell({ rating: "down", correction: text });
+    tell({ rating: "down", correction: box.value.trim() });
     correct.hidden = true;
+    buttons.down.focus();
   });
 }

@@ -9,13 +9,13 @@ from services.http import Handler, Reply, Request, Route, reply
 from services.metrics import TEXT
 from services.served import Failure, Served
 
-USERS = 50
+USERS = KNOWN = 50
 _PLAIN = b"text/plain; charset=utf-8"
 
 
 class Info(BaseModel):
     """``failure``: why a newer champion does not serve, null where all is well. Further fields
-    are those of the kind of model: users and genres, or columns."""
+    are those of the kind of model: passages, users and genres, or columns."""
 
     name: str
     version: int
@@ -61,7 +61,7 @@ class AboutRoutes:
             "version": served.model.version,
             "data_version": served.model.data_version,
             "surface": served.surface,
-            "title": served.manifest.use_case,
+            "title": served.manifest.settings.get("title") or served.manifest.use_case,
             "bundle": served.manifest.bundle_id,
             "metrics": served.manifest.metrics,
             "device": settings.device,
@@ -93,17 +93,28 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
 
 
 def _of_kind(served: Served) -> dict[str, Any]:
-    """What the page of this kind of model offers to choose from."""
+    """What the page of this kind of model needs."""
+    predictor = served.predictor
+    if served.surface == "rag":
+        return {"passages": len(predictor.retriever.index)}
     if served.surface == "recommend":
-        genres = {one for film in served.predictor.catalogue.genres.values() for one in film}
-        users = served.predictor.recommender.user_ids[:USERS]
+        genres = {one for film in predictor.catalogue.genres.values() for one in film}
+        users = predictor.recommender.user_ids[:USERS]
         return {"users": list(users), "genres": sorted(genres)}
-    if served.surface == "tabular":
-        schema = served.predictor.model.schema
-        return {"columns": {name: _column(schema.columns[name]) for name in schema.features}}
-    return {}
+    model = predictor.model
+    columns = {name: _column(name, model) for name in _offered(model.schema)}
+    return {"target": model.schema.target, "columns": columns}
 
 
-def _column(column: Any) -> dict[str, Any]:
+def _offered(schema: Any) -> list[str]:
+    """Features; sensitive ones only where the model cannot do without."""
+    columns = ((name, schema.columns[name]) for name in schema.features)
+    return [name for name, column in columns if not (column.sensitive and column.nullable)]
+
+
+def _column(name: str, model: Any) -> dict[str, Any]:
+    """``known``: some values of a category that the schema leaves open."""
+    column = model.schema.columns[name]
     kept = ("type", "nullable", "min", "max", "values", "description")
-    return {key: value for key, value in column.model_dump().items() if key in kept}
+    known = () if column.sensitive or column.values else model.preparation.values.get(name, ())
+    return {key: getattr(column, key) for key in kept} | {"known": list(known[:KNOWN])}

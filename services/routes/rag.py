@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
-from urllib.parse import parse_qs
 
 from pydantic import BaseModel, Field
 
@@ -168,8 +167,7 @@ class RagRoutes:
         return reply({"passages": [passage_json(one) for one in passages]} | call.signed())
 
     async def document(self, request: Request) -> Reply:
-        query = parse_qs(request.scope.get("query_string", b"").decode("latin-1"))
-        source = (query.get("source") or [""])[0]
+        source = request.query("source")
         call = self.context.begin(request)
         document = await self.context.run(lambda: _document(call, source))
         found = {"source": document.uri, "title": document.title, "text": document.text}

@@ -10,6 +10,7 @@ from services.guard.asgi import Refused
 from services.http import Body, Reply, Request, Route, reply
 
 LONGEST = 1_000
+LAST = 20
 
 
 class Wish(Body):
@@ -22,20 +23,29 @@ class Wish(Body):
     genres: list[str] = Field([], max_length=100, description="only items with one of these")
 
 
-class Item(BaseModel):
-    """``reason``: such as ``similar to The Last Road`` or ``popular``."""
-
-    model_config = ConfigDict(extra="allow")
-
+class Film(BaseModel):
     film_id: str
     title: str
     year: int | None
     genres: list[str]
+
+
+class Item(Film):
+    """``reason``: such as ``similar to The Last Road`` or ``popular``."""
+
+    model_config = ConfigDict(extra="allow")
+
     score: float | None
 
 
 class Recommended(Signed):
     items: list[Item]
+
+
+class Seen(Signed):
+    """The last one first."""
+
+    items: list[Film]
 
 
 class RecommendRoutes:
@@ -59,7 +69,15 @@ class RecommendRoutes:
                 Wish,
                 Recommended,
                 examples,
-            )
+            ),
+            Route(
+                "GET",
+                "/v1/seen",
+                self.seen,
+                "What a user of the training data had to do with last.",
+                answer=Seen,
+                query={"user_id": "as /v1/recommend takes it"},
+            ),
         ]
 
     async def recommend(self, request: Request) -> Reply:
@@ -74,4 +92,12 @@ class RecommendRoutes:
         )
         call.stage("recommend", began)
         call.record(wish.model_dump(), [item["film_id"] for item in items])
+        return reply({"items": items} | call.signed())
+
+    async def seen(self, request: Request) -> Reply:
+        call = self.context.begin(request)
+        user = request.query("user_id")
+        items = call.served.predictor.seen(user, LAST)
+        if not items:
+            raise Refused(404, f"there is no user {user[:200]!r}.", "Strangers get the rule.")
         return reply({"items": items} | call.signed())

@@ -14,6 +14,7 @@ from classic.tabular.settings import Kind, Problem
 
 MOST_TREES = 1000
 Params = dict[str, Any]
+_OURS = ("categories", "balance", "loss", "trees")
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,16 @@ def patience(learning_rate: float) -> int:
     return max(10, min(100, round(3 / learning_rate)))
 
 
+def losses(task: Task) -> Space:
+    """Where the absolute error counts: trees that learn from squared errors are often as good at
+    it, and better where errors are large."""
+    return {"loss": Choice(("squared", "absolute"), "squared")} if task.absolute else {}
+
+
+def learns_absolute(task: Task, params: Params) -> bool:
+    return task.absolute and params.get("loss") == "absolute"
+
+
 def options(params: Params) -> Params:
     """The library's own among the parameters."""
-    return {name: params[name] for name in params if name not in ("categories", "balance", "trees")}
+    return {name: value for name, value in params.items() if name not in _OURS}

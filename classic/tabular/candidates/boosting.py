@@ -13,6 +13,8 @@ from classic.tabular.candidates.base import (
     Range,
     Space,
     Task,
+    learns_absolute,
+    losses,
     options,
     patience,
 )
@@ -66,6 +68,7 @@ class Boosting:
             "min_samples_leaf": Range(2, 128, 20, whole=True),
             "l2_regularization": Range(1e-3, 100.0, 1e-3),
             "max_features": Range(0.3, 1.0, 1.0, log=False),
+            **losses(task),
         }
 
     def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> Fitted:
@@ -93,7 +96,7 @@ def _made(task: Task, params: Params, judged: bool) -> Any:
     kind, more = HistGradientBoostingClassifier, {}
     if task.problem == "regression":
         kind = HistGradientBoostingRegressor
-        more = {"loss": "absolute_error" if task.absolute else "squared_error"}
+        more = {"loss": "absolute_error" if learns_absolute(task, params) else "squared_error"}
     return kind(
         max_iter=params.get("trees", MOST_TREES),
         early_stopping=judged,

@@ -14,6 +14,8 @@ from classic.tabular.candidates.base import (
     Space,
     Task,
     both_classes,
+    learns_absolute,
+    losses,
     options,
     patience,
 )
@@ -65,6 +67,7 @@ class Lightgbm:
             "lambda_l1": Range(1e-3, 30.0, 1e-3),
             "lambda_l2": Range(1e-3, 100.0, 1e-3),
             "max_bin": Choice((63, 255, 1023), 255),
+            **losses(task),
         }
 
     def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> Fitted:
@@ -84,9 +87,10 @@ class Lightgbm:
 def _parameters(task: Task, params: Params) -> Params:
     objective: str = task.problem
     if task.problem == "regression":
-        objective = "regression_l1" if task.absolute else "regression"
+        objective = "regression_l1" if learns_absolute(task, params) else "regression"
     return {
         **options(params),
+        **({"metric": "l1"} if task.absolute else {}),
         **({"num_class": task.classes} if task.problem == "multiclass" else {}),
         "objective": objective,
         "bagging_freq": 1,

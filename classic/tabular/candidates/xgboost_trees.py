@@ -17,6 +17,8 @@ from classic.tabular.candidates.base import (
     Space,
     Task,
     both_classes,
+    learns_absolute,
+    losses,
     options,
     patience,
 )
@@ -94,6 +96,7 @@ class Xgboost:
             "colsample_bytree": Range(0.3, 1.0, 1.0, log=False),
             "reg_alpha": Range(1e-3, 30.0, 1e-3),
             "reg_lambda": Range(1e-3, 100.0, 1.0),
+            **losses(task),
         }
 
     def fit(self, task: Task, params: Params, train: Data, valid: Data | None) -> Fitted:
@@ -120,9 +123,11 @@ def _parameters(task: Task, params: Params) -> Params:
     multi = task.problem == "multiclass"
     objective = "multi:softprob" if multi else "binary:logistic"
     if task.problem == "regression":
-        objective = "reg:absoluteerror" if task.absolute else "reg:squarederror"
+        absolute = learns_absolute(task, params)
+        objective = "reg:absoluteerror" if absolute else "reg:squarederror"
     return {
         **options(params),
+        **({"eval_metric": "mae"} if task.absolute else {}),
         **({"num_class": task.classes} if multi else {}),
         "objective": objective,
         "tree_method": "hist",
