@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle import bundle as bundles
 from lifecycle.errors import BundleError, ConfigError, StorageError, UsageError
 from lifecycle.resources import Resources
 from services.bento import stage
@@ -39,6 +40,17 @@ def test_a_bento_asks_for_keys_unless_it_is_told_otherwise(staged: Path) -> None
     assert opened.insecure and "localhost" in opened.hosts
     wide = from_environment(told(staged, {VARIABLE: '{"insecure": true, "host": "0.0.0.0"}'}))
     assert wide.hosts == ()
+
+
+def test_a_demanded_gpu_is_missed_where_the_bento_runs_and_not_where_it_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    manifest = make(tmp_path / "toy").manifest.model_copy(update={"resources": {"gpus": 1}})
+    stage(bundles.write(tmp_path / "gpu", manifest, lambda folder: None), 1, {}, tmp_path / "src")
+    with pytest.raises(ConfigError, match=r"resources\.gpus=1, but this machine has 0"):
+        told(tmp_path / "src", {})
+    assert told(tmp_path / "src", {VARIABLE: '{"device": "cpu"}'})
 
 
 @pytest.mark.parametrize(

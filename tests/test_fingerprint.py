@@ -33,6 +33,10 @@ def test_imports_inside_functions_count(project: Path) -> None:
     ]
 
 
+def test_files_of_other_packages_are_left_out_when_that_is_asked_for(project: Path) -> None:
+    assert fingerprint.dependencies(["steps.a"], {"steps"}) == ["steps/__init__.py", "steps/a.py"]
+
+
 def test_an_edit_changes_what_depends_on_it_and_nothing_else(project: Path) -> None:
     before = fingerprint.fingerprint(["steps.a"])
     (project / "rag" / "other.py").write_text("Y = 2\n")

@@ -221,14 +221,17 @@ def test_a_client_that_leaves_stops_the_generation(bundle: Path, stream: bool) -
             await gone.wait()
             return {"type": "http.disconnect"}
 
-        async def send(_: Any) -> None:
-            pass
+        sent: list[bytes] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message.get("body", b""))
 
         headers = [(b"content-type", b"application/json"), (b"host", b"127.0.0.1")]
         scope = {"type": "http", "method": "POST", "path": "/v1/ask", "headers": headers}
         asking = asyncio.create_task(asked.app(scope | {"query_string": b""}, receive, send))
-        while not slow.began:
+        while not slow.began or (stream and len(sent) < 4):
             await asyncio.sleep(0.01)
+        assert not stream or sent[1] == b'event: token\ndata: {"text":"0 "}\n\n'
         gone.set()
         await asyncio.wait_for(asking, 5)
         while not slow.stopped:
