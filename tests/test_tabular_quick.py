@@ -35,6 +35,8 @@ SCHEMA = TableSchema(
     }
 )
 NAMES = SCHEMA.features
+TEXTS = ["kind", "place"]
+NUMBERS = [name for name in NAMES if name not in TEXTS]
 ODD = st.sampled_from(
     ["", " ", " a", "a ", "12", "1e3", "nan", "inf", "true", "no", 2**70, -(2**53) - 1, [], {}]
 )
@@ -50,9 +52,12 @@ ROW = st.dictionaries(st.sampled_from([*SCHEMA.columns, "amout", "x"]), VALUES |
 def test_the_quick_way_takes_only_rows_that_the_long_way_takes_and_reads_them_alike(
     rows: list[dict[str, Any]],
 ) -> None:
-    columns, places = QuickReader(SCHEMA, NAMES).read(rows)
+    reader = QuickReader(SCHEMA, NUMBERS, TEXTS)
+    *packed, places = reader.read(rows)
+    columns = {name: column for part, names in zip(packed, (NUMBERS, TEXTS), strict=True)
+               for name, column in zip(names, part.T, strict=True)}  # fmt: skip
     expected, problems = checked(frame_of(rows, SCHEMA, NAMES), SCHEMA, NAMES)
-    for number, place in enumerate(places.tolist()):
+    for number, place in enumerate(places):
         assert place not in problems
         assert not misspelt(rows[place], SCHEMA, NAMES)
         for name in NAMES:
@@ -62,8 +67,10 @@ def test_the_quick_way_takes_only_rows_that_the_long_way_takes_and_reads_them_al
 
 def test_plain_rows_take_the_quick_way() -> None:
     row = {"amount": 1.5, "age": 30, "new": False, "kind": "b", "place": "x", "target": 1}
-    _, places = QuickReader(SCHEMA, NAMES).read([row, {"amount": 0, "kind": "a"}, {"kind": "a"}])
-    assert places.tolist() == [0, 1]
+    *_, places = QuickReader(SCHEMA, NUMBERS, TEXTS).read(
+        [row, {"amount": 0, "kind": "a"}, {"kind": "a"}]
+    )
+    assert places == [0, 1]
 
 
 def trained(problem: Problem, folder: Path) -> TabularPredictor:

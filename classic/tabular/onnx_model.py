@@ -12,6 +12,7 @@ from lifecycle.errors import BundleError, InputError
 
 FACTS, SCORES, FORMAT = "tabular", "scores", 1
 _AGAIN = "Export the model again."
+_NOTHING: NDArray[np.float64] = np.zeros((0, 0))
 
 
 class OnnxScorer:
@@ -40,11 +41,17 @@ class OnnxScorer:
         missing NaN; categories as ``str`` objects, missing "". Raises InputError for a column that
         is not there, of another length, or of another type.
         """
-        given: dict[str, NDArray[Any]] = {}
-        if self.numbers:
-            given["numbers"] = _packed(columns, self.numbers, np.float64)
+        numbers = _packed(columns, self.numbers, np.float64) if self.numbers else _NOTHING
+        texts = _packed(columns, self.texts, object) if self.texts else _NOTHING
+        return self.score_packed(numbers, texts)
+
+    def score_packed(
+        self, numbers: NDArray[np.float64], texts: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """As ``score``, of the columns side by side: (n, numbers) and (n, texts)."""
+        given = {"numbers": numbers} if self.numbers else {}
         if self.texts:
-            given["texts"] = _packed(columns, self.texts, object)
+            given["texts"] = texts
         found: NDArray[np.float64] = self._session.run([SCORES], given)[0]
         return found[:, 0] if len(self.outputs) == 1 else found
 

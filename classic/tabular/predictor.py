@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from classic.tabular.columns import Columns
+from classic.tabular.columns import Floats
 from classic.tabular.model import TabularModel
 from classic.tabular.onnx_model import OnnxScorer
 from classic.tabular.quick import QuickReader
@@ -26,7 +26,9 @@ class TabularPredictor:
         self.model = TabularModel.load(bundle.path / MODEL)
         onnx = bundle.path / ONNX
         self.scorer = OnnxScorer(onnx) if onnx.exists() else None
-        self._reader = QuickReader(self.model.schema, self.model.inputs)
+        if self.scorer is not None:
+            columns = self.scorer.numbers, self.scorer.texts
+            self._reader = QuickReader(self.model.schema, *columns)
 
     def predict(self, rows: list[Any]) -> list[Answer]:
         """What is predicted for each row, a mapping of column to value, in order; see
@@ -48,19 +50,19 @@ class TabularPredictor:
     def _predict(self, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
         if self.scorer is None:
             return self.model.predict_rows(rows)
-        columns, places = self._reader.read(rows)
-        if len(places) == len(rows) > 0:
-            return self._scored(self.scorer, columns)
-        found: dict[int, Answer] = {}
-        if len(places):
-            found = dict(zip(places.tolist(), self._scored(self.scorer, columns), strict=True))
+        numbers, texts, places = self._reader.read(rows)
+        scored = (
+            self._scored(self.scorer, self.scorer.score_packed(numbers, texts)) if places else []
+        )
+        if len(places) == len(rows):
+            return scored
+        found = dict(zip(places, scored, strict=True))
         rest = [place for place in range(len(rows)) if place not in found]
         found |= zip(rest, self.model.predict_rows([rows[place] for place in rest]), strict=True)
         return [found[place] for place in range(len(rows))]
 
-    def _scored(self, scorer: OnnxScorer, columns: Columns) -> list[Answer]:
+    def _scored(self, scorer: OnnxScorer, scores: Floats) -> list[Answer]:
         """The answers that ``TabularModel`` gives, by the exported model's scores."""
-        scores = scorer.score(columns)
         if self.model.problem == "binary":
             limit = self.model.threshold
             return [{"score": one, "prediction": int(one >= limit)} for one in scores.tolist()]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classic.tabular.columns import Columns
+from classic.tabular.columns import Floats
 from lifecycle.tables import Column, TableSchema
 
 _EXACT = 2**53
@@ -21,25 +21,28 @@ Reader = Callable[[Any], float | str | None]
 
 
 class QuickReader:
-    """Reads the columns ``names`` of rows that fit ``schema`` plainly."""
+    """Reads rows that fit ``schema`` plainly, in the layout of an exported model: ``numbers`` and
+    ``texts`` are its columns, in order."""
 
-    def __init__(self, schema: TableSchema, names: Sequence[str]) -> None:
-        self.names = list(names)
+    def __init__(self, schema: TableSchema, numbers: Sequence[str], texts: Sequence[str]) -> None:
+        self.numbers, self.texts = list(numbers), list(texts)
         self._known = frozenset(schema.columns)
+        names = [*self.numbers, *self.texts]
         self._readers = [(name, _reader(schema.columns[name])) for name in names]
-        texts = ("category", "text")
-        self._types = [object if schema.columns[n].type in texts else np.float64 for n in names]
 
-    def read(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Columns, NDArray[np.int64]]:
-        """Columns of the rows that are plainly right, and the places of these."""
+    def read(
+        self, rows: Sequence[Mapping[str, Any]]
+    ) -> tuple[Floats, NDArray[np.object_], list[int]]:
+        """Numbers (n, columns) and texts (n, columns) of the rows that are plainly right, and the
+        places of these."""
         read = [self._row(row) for row in rows]
-        places = [place for place, values in enumerate(read) if values is not None]
         kept = [values for values in read if values is not None]
-        columns = {
-            name: np.array([values[number] for values in kept], dtype=kind)
-            for number, (name, kind) in enumerate(zip(self.names, self._types, strict=True))
-        }
-        return columns, np.array(places, dtype=np.int64)
+        cut = len(self.numbers)
+        numbers = np.array([values[:cut] for values in kept], dtype=np.float64)
+        texts = np.array([values[cut:] for values in kept], dtype=object)
+        places = [place for place, values in enumerate(read) if values is not None]
+        shapes = (len(kept), cut), (len(kept), len(self.texts))
+        return numbers.reshape(shapes[0]), texts.reshape(shapes[1]), places
 
     def _row(self, row: Mapping[str, Any]) -> list[float | str] | None:
         if not row.keys() <= self._known:
