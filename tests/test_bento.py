@@ -78,6 +78,7 @@ def check_answers(name: str, running: Running, bundle: Bundle) -> None:
     else:
         frame = table(bundle.manifest.settings["problem"], 5, 7)[predictor.model.schema.features]
         rows = json.loads(frame.to_json(orient="records", date_format="iso"))
+        rows.append(rows[0] | {"size": "wide"})
         found = running.post("/v1/predict", {"rows": rows}, headers=WITH_KEY)
         assert found.json()["predictions"] == predictor.predict(rows)
     assert found.status_code == 200 and found.json()["version"] == 3
@@ -99,8 +100,8 @@ def test_a_bento_serves_where_the_project_is_hidden(
         assert running.get("/v1/info").status_code == 401
         info = running.get("/v1/info", headers=WITH_KEY).json()
         assert info["bundle"] == bundle.manifest.bundle_id and info["failure"] is None
-        assert running.get("/").status_code == 401
-        assert running.get("/", headers=WITH_KEY).headers["content-type"].startswith("text/html")
+        for page in ("/", "/page/style.css"):
+            assert running.get(page).status_code == 200
         assert running.get("/openapi.json", headers=WITH_KEY).status_code == 200
         check_answers(name, running, bundle)
         assert running.stop() == 0
