@@ -6,8 +6,10 @@ answer to the last. Answers need a Content-Length, or come in chunks.
 
 import argparse
 import asyncio
+import itertools
 import json
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -38,8 +40,8 @@ class Result:
 class _Connection(asyncio.Protocol):
     """One connection: asks again as soon as it is answered, until ``until``."""
 
-    def __init__(self, request: bytes, until: float, result: Result) -> None:
-        self.request, self.until, self.result = request, until, result
+    def __init__(self, requests: Iterator[bytes], until: float, result: Result) -> None:
+        self.requests, self.until, self.result = requests, until, result
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.buffer = bytearray()
         self.sent = 0.0
@@ -70,7 +72,7 @@ class _Connection(asyncio.Protocol):
 
     def _ask(self) -> None:
         self.sent = time.perf_counter()
-        self.transport.write(self.request)
+        self.transport.write(next(self.requests))
 
     def _answered(self) -> int | None:
         """The status of a whole answer at the start of the buffer, which loses it; or None."""
@@ -92,7 +94,9 @@ class _Connection(asyncio.Protocol):
         return int(head[9:12])
 
 
-async def _run(host: str, port: int, request: bytes, connections: int, seconds: float) -> Result:
+async def _run(
+    host: str, port: int, requests: Iterator[bytes], connections: int, seconds: float
+) -> Result:
     result = Result()
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
@@ -100,7 +104,7 @@ async def _run(host: str, port: int, request: bytes, connections: int, seconds: 
     opened = []
     for _ in range(connections):
         _, one = await loop.create_connection(
-            lambda: _Connection(request, until, result), host, port
+            lambda: _Connection(requests, until, result), host, port
         )
         opened.append(one)
     await asyncio.gather(*(one.done for one in opened))
@@ -109,16 +113,23 @@ async def _run(host: str, port: int, request: bytes, connections: int, seconds: 
 
 
 def load(
-    url: str, body: bytes, connections: int, seconds: float, headers: dict[str, str] | None = None
+    url: str,
+    body: bytes | Sequence[bytes],
+    connections: int,
+    seconds: float,
+    headers: dict[str, str] | None = None,
 ) -> Result:
-    """Keep ``connections`` busy with POSTs of ``body`` (JSON) for ``seconds``."""
+    """Keep ``connections`` busy with POSTs of ``body`` (JSON), or of several in turn, for
+    ``seconds``."""
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 80
     lines = [f"POST {parts.path or '/'} HTTP/1.1", f"Host: {host}:{port}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    lines += ["Content-Type: application/json", f"Content-Length: {len(body)}", "", ""]
-    request = "\r\n".join(lines).encode() + body
-    return asyncio.run(_run(host, port, request, connections, seconds))
+    lines += ["Content-Type: application/json"]
+    head = "\r\n".join(lines).encode()
+    bodies = [body] if isinstance(body, bytes) else body
+    requests = [b"%b\r\nContent-Length: %d\r\n\r\n%b" % (head, len(one), one) for one in bodies]
+    return asyncio.run(_run(host, port, itertools.cycle(requests), connections, seconds))
 
 
 def main() -> None:

@@ -36,12 +36,13 @@ _NOISE = 0.015
 _BLOCK = 20_000
 
 
-def make(folder: Path, count: int, questions: int, cache: Path) -> None:
-    """Write ``count`` chunks, their vectors and the questions into ``folder``."""
+def make(folder: Path, count: int, questions: int, cache: Path, sentences_of: int = _POOL) -> None:
+    """Write ``count`` chunks, made of so many sentences, their vectors and the questions into
+    ``folder``."""
     import pyarrow as pa
 
     rng = np.random.default_rng(0)
-    pool = sentences(_POOL + questions)
+    pool = sentences(sentences_of + questions)
     short = [at for at, text in enumerate(pool) if len(text) <= _LONGEST_QUESTION]
     asked = set(rng.choice(short, questions, replace=False).tolist())
     (folder / QUESTIONS).write_text(json.dumps([pool[at] for at in sorted(asked)]))

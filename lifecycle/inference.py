@@ -7,10 +7,11 @@ values can be read as that; validation will set the other rows aside.
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from lifecycle.column_facts import FORMATS, MAX_CLASSES, MOST, Facts, count
 from lifecycle.columns import Type
-from lifecycle.delimited import identifier, literal
+from lifecycle.delimited import identifier
 from lifecycle.errors import DataError, UsageError, did_you_mean
 from lifecycle.intake import FilesConfig, files, select_clean
 from lifecycle.tables import Column, Role, TableSchema
@@ -19,20 +20,10 @@ if TYPE_CHECKING:
     import duckdb
 
 Problem = Literal["binary", "multiclass", "regression"]
-MOST = 0.98
 UNIQUE = 0.999
 LISTED = 20
-MAX_CLASSES = 50
 FEW_WHOLE = 10
 LONG_TEXT = 60
-FORMATS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M")
-_KINDS: dict[str, Type] = {
-    "BOOLEAN": "boolean",
-    "FLOAT": "number",
-    "DOUBLE": "number",
-    "DATE": "time",
-    "VARCHAR": "text",
-}
 _ID_NAME = re.compile(r"(?i)(^|_|\b)(id|uuid|guid|key|number|no|nr)$|(?<=[a-z])(Id|ID|Number|No)$")
 
 
@@ -46,25 +37,6 @@ class Inferred:
     notes: dict[str, str]
     rows: int
     spread: float
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What was counted of one column: ``filled`` values that are there, ``distinct`` ones, how many
-    can be read as each type, and the first few distinct ones where they are few."""
-
-    name: str
-    kind: Type
-    rows: int
-    filled: int
-    distinct: int
-    reads: dict[str, int]
-    longest: int
-    values: tuple[str, ...]
-    consecutive: bool
-
-    def mostly(self, reading: str) -> bool:
-        return self.reads.get(reading, 0) >= MOST * max(1, self.filled)
 
 
 def infer(config: FilesConfig, root: Path, target: str) -> Inferred:
@@ -85,7 +57,7 @@ def infer(config: FilesConfig, root: Path, target: str) -> Inferred:
                     f"{config.path} has no column {target!r}.", did_you_mean(target, kinds)
                 )
             connection.execute(f"CREATE VIEW rows AS {select}")
-            facts = [_count(connection, name, kind) for name, kind in kinds.items()]
+            facts = [count(connection, name, kind) for name, kind in kinds.items()]
             spread = _spread(connection, target)
     except duckdb.Error as error:
         raise DataError(f"{config.path} cannot be read: {error}") from error
@@ -94,7 +66,7 @@ def infer(config: FilesConfig, root: Path, target: str) -> Inferred:
     return _assemble(facts, target, spread)
 
 
-def _assemble(facts: list[_Facts], target: str, spread: float) -> Inferred:
+def _assemble(facts: list[Facts], target: str, spread: float) -> Inferred:
     columns: dict[str, Column] = {}
     notes: dict[str, str] = {}
     problem: Problem = "regression"
@@ -117,7 +89,7 @@ def _assemble(facts: list[_Facts], target: str, spread: float) -> Inferred:
     return Inferred(TableSchema(columns=columns), problem, notes, facts[0].rows, spread)
 
 
-def _target(fact: _Facts) -> tuple[Problem, Column, str]:
+def _target(fact: Facts) -> tuple[Problem, Column, str]:
     """A class is a word, so that 1, true and yes are compared as they are written."""
     if fact.distinct < 2:
         raise DataError(
@@ -140,7 +112,7 @@ def _target(fact: _Facts) -> tuple[Problem, Column, str]:
     return "binary" if fact.distinct == 2 else "multiclass", column, note
 
 
-def _column(fact: _Facts) -> tuple[Column, str]:
+def _column(fact: Facts) -> tuple[Column, str]:
     if fact.distinct < 2:
         there = f"always {fact.values[0]!r}" if fact.values else "always missing"
         return Column(type="text", role="ignored", nullable=True), f"{there}: of no use"
@@ -159,13 +131,13 @@ def _column(fact: _Facts) -> tuple[Column, str]:
     return found, _note(fact, found)
 
 
-def _names_rows(fact: _Facts, kind: Type) -> bool:
+def _names_rows(fact: Facts, kind: Type) -> bool:
     if kind == "integer":
         return fact.consecutive or _ID_NAME.search(fact.name) is not None
     return kind in ("text", "category") and fact.longest <= LONG_TEXT
 
 
-def _kind(fact: _Facts) -> tuple[Type, str]:
+def _kind(fact: Facts) -> tuple[Type, str]:
     """The type, and how a time is written where that is not ISO 8601."""
     if fact.kind != "text":
         return ("integer" if fact.kind == "number" and fact.mostly("integer") else fact.kind), ""
@@ -181,7 +153,7 @@ def _kind(fact: _Facts) -> tuple[Type, str]:
     return ("text" if fact.longest > LONG_TEXT and fact.distinct > LISTED else "category"), ""
 
 
-def _note(fact: _Facts, column: Column) -> str:
+def _note(fact: Facts, column: Column) -> str:
     notes = []
     unreadable = fact.filled - fact.reads.get(column.format or column.type, fact.filled)
     if unreadable and fact.kind == "text":
@@ -193,64 +165,6 @@ def _note(fact: _Facts, column: Column) -> str:
     elif column.type == "category" and fact.distinct > LISTED:
         notes.append(f"{fact.distinct:,} different values")
     return "; ".join(notes)
-
-
-def _count(connection: "duckdb.DuckDBPyConnection", name: str, sql_type: str) -> _Facts:
-    column = identifier(name)
-    kind = _KINDS.get(sql_type) or ("time" if sql_type.startswith("TIMESTAMP") else "number")
-    tests = _tests(column, kind)
-    counts = ", ".join(f"count(*) FILTER ({sql})" for sql in tests.values())
-    row: tuple[Any, ...] = connection.execute(
-        f"SELECT count(*), count({column}), count(DISTINCT {column}), "
-        f"coalesce(max(length(CAST({column} AS VARCHAR))), 0){', ' * bool(tests)}{counts} FROM rows"
-    ).fetchone() or (0,) * (4 + len(tests))
-    rows, filled, distinct, longest, *reads = row
-    few = distinct <= MAX_CLASSES
-    return _Facts(
-        name,
-        kind,
-        rows,
-        filled,
-        distinct,
-        dict(zip(tests, reads, strict=True)),
-        longest,
-        _distinct(connection, column) if few else (),
-        kind in ("text", "number") and distinct == rows and _consecutive(connection, column, rows),
-    )
-
-
-def _tests(column: str, kind: Type) -> dict[str, str]:
-    """What a column could be read as, as conditions in SQL."""
-    number = f"TRY_CAST({column} AS DOUBLE)"
-    whole = f"{number} = floor({number}) AND abs({number}) < 9e15"
-    if kind == "number":
-        return {"number": f"{column} IS NOT NULL", "integer": whole}
-    if kind != "text":
-        return {}
-    words = "('true', 'false', 'yes', 'no', 't', 'f', 'y', 'n')"
-    tests = {
-        "number": f"{number} IS NOT NULL",
-        "integer": f"regexp_full_match({column}, '[+-]?\\d+(\\.0*)?') AND {whole}",
-        "boolean": f"lower({column}) IN {words}",
-        "time": f"{column} LIKE '____-__-__%' AND TRY_CAST({column} AS TIMESTAMPTZ) IS NOT NULL",
-        "zeros": f"regexp_full_match({column}, '0\\d+')",
-    }
-    times = {p: f"try_strptime({column}, {literal(p)}) IS NOT NULL" for p in FORMATS}
-    return tests | times
-
-
-def _distinct(connection: "duckdb.DuckDBPyConnection", column: str) -> tuple[str, ...]:
-    found = connection.execute(
-        f"SELECT DISTINCT CAST({column} AS VARCHAR) FROM rows WHERE {column} IS NOT NULL ORDER BY 1"
-    ).fetchall()
-    return tuple(value for (value,) in found)
-
-
-def _consecutive(connection: "duckdb.DuckDBPyConnection", column: str, rows: int) -> bool:
-    number = f"TRY_CAST({column} AS DOUBLE)"
-    row = connection.execute(f"SELECT max({number}) - min({number}), count({number}) FROM rows")
-    span, numbers = row.fetchone() or (None, 0)
-    return bool(numbers == rows and span == rows - 1)
 
 
 def _spread(connection: "duckdb.DuckDBPyConnection", target: str) -> float:

@@ -90,7 +90,8 @@ def _validate_batches(
 ) -> ValidationSummary:
     import pandas as pd
 
-    from lifecycle.batches import Quarantine, refuse_above, validate_file
+    from lifecycle.batches import refuse_above, validate_file
+    from lifecycle.quarantine import Quarantine
 
     schema = columns.pandera()
     bad = Quarantine(quarantine, schema)

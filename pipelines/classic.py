@@ -4,21 +4,18 @@ Recommenders: load → warehouse (validates and versions) → split → train �
 register. Tabular problems: load → validate → version → split → train → evaluate → gate → register.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from zenml import pipeline
 from zenml.enums import ExecutionMode
 
 from classic.recommend.config import RecommendationConfig
 from classic.recommend.stages.train import ANSWERS
 from classic.tabular.config import TabularConfig
-from lifecycle.usecases import TABLE_SCHEMA, UseCase
-from pipelines.runtime import Finished, finished, interruptions
+from lifecycle.usecases import TABLE_SCHEMA, find
+from pipelines.request import Request, complete
+from pipelines.runtime import Finished
 from steps import gate as gate_step
 from steps import register as register_step
 from steps import validate as validate_step
-from steps.artifacts import clear_work
 from steps.policy import settings
 from steps.recommend import evaluate as evaluate_recommender
 from steps.recommend import load as load_films
@@ -30,18 +27,6 @@ from steps.tabular import load as load_table
 from steps.tabular import split as split_table
 from steps.tabular import train as train_model
 from steps.tabular import version as version_table
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to run: the model's ``name``, its use case, configuration, and the digests of its
-    inputs (see ``classic.stages.load.inputs``)."""
-
-    name: str
-    use_case: UseCase
-    config: RecommendationConfig | TabularConfig
-    inputs: Mapping[str, str]
-    cache: bool = True
 
 
 @pipeline(name="classic-recommendation", execution_mode=ExecutionMode.FAIL_FAST)
@@ -73,7 +58,7 @@ def recommendation(name: str, use_case: str, config: RecommendationConfig, conte
 def tabular(name: str, use_case: str, config: TabularConfig, content: str) -> None:
     """``content`` is a digest of the source's files."""
     own = f"usecases.{use_case}"
-    schema = [f"usecases/{use_case}/{TABLE_SCHEMA}"]
+    schema = [str(find(use_case).folder / TABLE_SCHEMA)]
     table = load_table.load_table.with_options(**settings("steps.tabular.load", f"{own}.source"))(
         config.source, use_case, content
     )
@@ -102,13 +87,4 @@ def tabular(name: str, use_case: str, config: TabularConfig, content: str) -> No
 def run(request: Request) -> Finished:
     """Run the pipeline for the request's problem on the active stack and wait for its end."""
     films = isinstance(request.config, RecommendationConfig)
-    chosen = recommendation if films else tabular
-    try:
-        named = chosen.with_options(
-            enable_cache=request.cache, run_name=f"{request.name}-{{date}}-{{time}}"
-        )
-        with interruptions():
-            done = named(request.name, request.use_case.name, request.config, **request.inputs)
-    finally:
-        clear_work()
-    return finished(done, "register_bundle")
+    return complete(recommendation if films else tabular, request)

@@ -1,37 +1,21 @@
 """load → validate → version → prepare → index → evaluate → gate → register, for a RAG index."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from zenml import pipeline
 from zenml.enums import ExecutionMode
 
-from lifecycle.usecases import UseCase
-from pipelines.runtime import Finished, finished, interruptions
+from pipelines.request import Request, complete
+from pipelines.runtime import Finished
 from rag.config import RagConfig
 from rag.stages.index import ANSWERS
 from steps import gate as gate_step
 from steps import register as register_step
 from steps import validate as validate_step
 from steps import version as version_step
-from steps.artifacts import clear_work
 from steps.policy import settings
 from steps.rag import evaluate as evaluate_step
 from steps.rag import index as index_step
 from steps.rag import load as load_step
 from steps.rag import prepare as prepare_step
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to run: the model's ``name``, its use case, configuration, and the digests of its
-    inputs (see ``rag.stages.load.inputs``)."""
-
-    name: str
-    use_case: UseCase
-    config: RagConfig
-    inputs: Mapping[str, str]
-    cache: bool = True
 
 
 @pipeline(name="rag", execution_mode=ExecutionMode.FAIL_FAST)
@@ -69,15 +53,7 @@ def rag(name: str, use_case: str, config: RagConfig, content: str, questions: st
 
 def run(request: Request) -> Finished:
     """Run the pipeline on the active stack and wait for its end."""
-    try:
-        named = rag.with_options(
-            enable_cache=request.cache, run_name=f"{request.name}-{{date}}-{{time}}"
-        )
-        with interruptions():
-            done = named(request.name, request.use_case.name, request.config, **request.inputs)
-    finally:
-        clear_work()
-    return finished(done, "register_bundle")
+    return complete(rag, request)
 
 
 def _context(config: RagConfig) -> dict[str, str]:

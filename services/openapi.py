@@ -10,6 +10,12 @@ from services.http import Route
 from services.settings import Limits, ServiceSettings
 
 _REFS = "#/components/schemas/{model}"
+# One server-sent event, as OpenAPI 3.2's itemSchema has it.
+EVENT = {
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["data"],
+}
 OPEN = ("/healthz", "/livez", "/readyz")
 
 
@@ -117,7 +123,7 @@ def _responses(route: Route, named: dict[type[BaseModel], Any]) -> dict[str, Any
     schema = named[route.answer] if route.answer else plain
     content: dict[str, Any] = {route.gives: {"schema": schema}}
     if route.body is not None and "stream" in route.body.model_fields:
-        content["text/event-stream"] = {}
+        content["text/event-stream"] = {"schema": EVENT}
     failed = {"application/json": {"schema": named[Failed]}}
     found: dict[str, Any] = {"200": {"description": "Done.", "content": content}}
     for status, about in _failures(route).items():

@@ -89,7 +89,7 @@ class Holder:
         self.swaps = 0
         self._watch_s, self._retry_s = watch_s, retry_s
         self._retry_at = 0.0
-        self._stopped = threading.Event()
+        self._stopped, self._outdated = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._watch, name="champion", daemon=True)
         self._leaving: list[weakref.ref[Any]] = []
 
@@ -99,6 +99,7 @@ class Holder:
 
     def stop(self) -> None:
         self._stopped.set()
+        self._outdated.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
@@ -144,7 +145,18 @@ class Holder:
             self.swaps += 1
             self._leaving.append(weakref.ref(before.predictor))
         log.info("%s serves", wanted)
+        self._prepare(self.current.predictor)
         return True
+
+    def _prepare(self, predictor: Any) -> None:
+        """Let a model that can get ready for what may be asked do so, until another serves."""
+        self._outdated.set()
+        self._outdated = threading.Event()
+        if hasattr(predictor, "prepare"):
+            work = predictor.prepare
+            threading.Thread(
+                target=work, args=(self._outdated,), name="prepare", daemon=True
+            ).start()
 
     def _load(self, wanted: Model) -> Served:
         predictor = self.origin.load(wanted)

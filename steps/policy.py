@@ -14,7 +14,7 @@ def settings(module: str, *also: str, files: Sequence[str] = ()) -> dict[str, An
     ZenML hashes the step's own source only; our steps are thin, so the files that they import
     (found by reading the imports) count too, and the pinned versions. Inputs count by content,
     not by who made them. ``also``: modules that are loaded by name, such as a use case's schema;
-    ``files``: what else counts, by path from the project's folder.
+    ``files``: what else counts, by path (from the project's folder, or absolute).
     """
     named = [*dependencies([module, *also]), *files, "constraints.txt"]
     return {"cache_policy": CachePolicy(include_artifact_ids=False, file_dependencies=named)}

@@ -1,6 +1,7 @@
 """Chromium, and services for it to open: on the loopback, in this process."""
 
 import re
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -26,7 +27,6 @@ from services.settings import ServiceSettings
 from tests.serving import free_port
 from tests.tabular_contract import learning, schema, table
 
-CHROMIUM = Path("/usr/bin/chromium")
 # Without them Chromium calls home, or wants what a container does not have.
 ARGUMENTS = """--no-sandbox --disable-gpu --disable-quic --no-first-run
 --disable-background-networking --disable-component-update --disable-sync""".split()
@@ -42,10 +42,11 @@ def chromium() -> Iterator[Any]:
     api = pytest.importorskip(
         "playwright.sync_api", reason="Playwright is missing: pip install playwright"
     )
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is missing: apt-get install chromium")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("Chromium is missing: apt-get install chromium")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield browser
         browser.close()
 
@@ -108,9 +109,13 @@ class Watched:
     asked: list[str] = field(default_factory=list)
 
     def watch(self, page: Any) -> None:
-        page.on("console", lambda one: one.type == "error" and self.errors.append(one.text))
+        page.on("console", self._note)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.asked.append(request.url))
+
+    def _note(self, message: Any) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
 
 
 CONTRASTS = """() => {

@@ -13,12 +13,13 @@ from typing import Any
 @dataclass(frozen=True)
 class Reply:
     """``pieces`` are streamed one by one; ``breaks_off`` after them, without an end;
-    ``delay_s`` passes before the first."""
+    ``delay_s`` passes before the first, ``between_s`` after each."""
 
     pieces: tuple[str, ...] = ()
     status: int = 200
     breaks_off: bool = False
     delay_s: float = 0.0
+    between_s: float = 0.0
 
 
 Script = Callable[[dict[str, Any]], Reply]
@@ -26,12 +27,15 @@ Script = Callable[[dict[str, Any]], Reply]
 
 @dataclass
 class ChatServer:
-    """``requests``: the JSON bodies it got; ``keys``: the Authorization headers."""
+    """``requests``: the JSON bodies it got; ``keys``: the Authorization headers; ``said``: how many
+    pieces it sent; ``left``: how many clients went away before the end."""
 
     script: Script
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    said: int = 0
+    left: int = 0
 
 
 @contextmanager
@@ -63,7 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(reply.delay_s)
         self.send_response(reply.status)
         if reply.status == 200:
-            self._stream(reply)
+            try:
+                self._stream(reply)
+            except (BrokenPipeError, ConnectionResetError):
+                self.state.left += 1
         else:
             self._refuse(reply.status)
 
@@ -74,6 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         for piece in reply.pieces:
             self._send({"delta": {"role": "assistant", "content": piece}})
+            self.state.said += 1
+            time.sleep(reply.between_s)
         if not reply.breaks_off:
             self._send({"delta": {}, "finish_reason": "stop"})
             self.wfile.write(b"data: [DONE]\n\n")

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lifecycle import usecases
+from lifecycle.data_keys import PSEUDONYM
 from lifecycle.errors import ConfigError, InvalidDataError, MLOpsError, SourceError
-from lifecycle.privacy import PSEUDONYM, read_revealed
+from lifecycle.privacy import read_revealed
 from lifecycle.state import State
 from tests import planted
 from usecases.healthcare import patients, source

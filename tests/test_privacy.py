@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle import privacy
+from lifecycle import data_keys, privacy
+from lifecycle.data_keys import PSEUDONYM, Keys
 from lifecycle.errors import ConfigError, DataError
-from lifecycle.privacy import PSEUDONYM, TOKEN, Keys, protect, pseudonym, reveal
+from lifecycle.privacy import TOKEN, protect, pseudonym, reveal
 from lifecycle.state import State
 from lifecycle.tables import Column, TableSchema
 from tests import planted
@@ -181,19 +182,19 @@ def test_a_table_without_sensitive_columns_needs_no_key(state: State, tmp_path: 
     open_schema = TableSchema(columns={"label": Column(type="integer", role="target")})
     privacy.write_protected(pa.table({"label": [1]}), open_schema, tmp_path / "file")
     assert privacy.read_revealed(tmp_path / "file", open_schema).num_rows == 1
-    assert not privacy.key_file(state).exists()
+    assert not data_keys.key_file(state).exists()
 
 
 def test_the_key_file_is_made_once_for_its_owner_only(state: State) -> None:
     made = Keys.from_env().pseudonym("x", "id")
-    file = privacy.key_file(state)
+    file = data_keys.key_file(state)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert len(base64.b64decode(file.read_bytes())) == 32
     assert Keys.from_env().pseudonym("x", "id") == made
 
 
 def test_processes_that_start_together_get_one_key(state: State) -> None:
-    code = "from lifecycle.privacy import Keys; print(Keys.from_env().pseudonym('x', 'id'))"
+    code = "from lifecycle.data_keys import Keys; print(Keys.from_env().pseudonym('x', 'id'))"
     runs = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         for _ in range(4)
@@ -214,8 +215,8 @@ def test_a_bad_key_is_refused_and_not_shown(
         Keys.from_env()
     assert text not in str(raised.value)
     monkeypatch.delenv("MLOPS_DATA_KEY")
-    privacy.key_file(state).parent.mkdir(parents=True)
-    privacy.key_file(state).write_text(text)
+    data_keys.key_file(state).parent.mkdir(parents=True)
+    data_keys.key_file(state).write_text(text)
     with pytest.raises(ConfigError, match=rf"data\.key {problem}"):
         Keys.from_env()
 
@@ -224,7 +225,7 @@ def test_the_variable_goes_before_the_file(state: State, monkeypatch: pytest.Mon
     for text in (base64.b64encode(b"k" * 32), base64.urlsafe_b64encode(b"k" * 32)):
         monkeypatch.setenv("MLOPS_DATA_KEY", text.decode())
         assert Keys.from_env().pseudonym("x", "id") == KEYS.pseudonym("x", "id")
-    assert not privacy.key_file(state).exists()
+    assert not data_keys.key_file(state).exists()
 
 
 def test_keys_show_and_pickle_nothing() -> None:

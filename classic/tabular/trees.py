@@ -26,12 +26,11 @@ _TINY = float(np.float32(1e-35))
 
 
 @dataclass(frozen=True)
-class Trees:
-    """All nodes of all trees; ``left`` and ``right`` are positions in these same arrays.
+class Tree:
+    """The nodes of one tree, the root first; ``left`` and ``right`` are positions in these same
+    arrays.
 
-    ``feature`` (nodes,) is −1 at a leaf, where ``value`` counts; ``roots`` and ``targets`` (trees,)
-    say where each tree starts and which of the sums it adds to; ``base`` (targets,) is what the
-    sums start from.
+    ``feature`` (nodes,) is −1 at a leaf, where ``value`` counts.
     """
 
     feature: Integers
@@ -40,21 +39,19 @@ class Trees:
     right: Integers
     missing_left: NDArray[np.bool_]
     value: Floats
-    roots: Integers
-    targets: Integers
-    base: Floats
 
 
 @dataclass(frozen=True)
-class Tree:
-    """The nodes of one tree, the root first; children as in ``Trees``."""
+class Trees(Tree):
+    """All nodes of all trees.
 
-    feature: Integers
-    threshold: Floats
-    left: Integers
-    right: Integers
-    missing_left: NDArray[np.bool_]
-    value: Floats
+    ``roots`` and ``targets`` (trees,) say where each tree starts and which of the sums it adds to;
+    ``base`` (targets,) is what the sums start from.
+    """
+
+    roots: Integers
+    targets: Integers
+    base: Floats
 
 
 def join(trees: list[Tree], targets: list[int], base: Floats) -> Trees:

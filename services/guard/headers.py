@@ -6,8 +6,7 @@ from services.guard.asgi import App, Headers, Message, Receive, Refused, Scope, 
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 SECURITY: Headers = (
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),

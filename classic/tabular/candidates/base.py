@@ -95,6 +95,13 @@ class Candidate(Protocol):
         ...
 
 
+def answers(estimator: Any, prepared: NDArray[Any]) -> Floats:
+    """What an estimator of scikit-learn says, as ``Fitted.predict`` has it."""
+    ask = getattr(estimator, "predict_proba", estimator.predict)
+    found: Floats = ask(prepared)
+    return found
+
+
 def both_classes(positive: Floats) -> Floats:
     """(rows, 2) of the probability of the second class."""
     return np.column_stack([1 - positive, positive])

@@ -13,6 +13,7 @@ from classic.tabular.candidates.base import (
     Range,
     Space,
     Task,
+    answers,
     learns_absolute,
     losses,
     options,
@@ -41,9 +42,7 @@ class BoostingModel:
     rounds: int
 
     def predict(self, prepared: Prepared) -> Floats:
-        ask = getattr(self.model, "predict_proba", self.model.predict)
-        found: Floats = ask(prepared)
-        return found
+        return answers(self.model, prepared)
 
     def save(self, folder: Path) -> None:
         write_sklearn(self.model, folder / FILE)

@@ -12,6 +12,7 @@ from classic.tabular.candidates.base import (
     Range,
     Space,
     Task,
+    answers,
     options,
 )
 from classic.tabular.candidates.files import (
@@ -38,9 +39,7 @@ class ForestModel:
     rounds: int = TREES
 
     def predict(self, prepared: Prepared) -> Floats:
-        ask = getattr(self.model, "predict_proba", self.model.predict)
-        found: Floats = ask(prepared)
-        return found
+        return answers(self.model, prepared)
 
     def save(self, folder: Path) -> None:
         write_sklearn(self.model, folder / FILE)

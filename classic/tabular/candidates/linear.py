@@ -7,7 +7,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from classic.tabular.candidates.base import Choice, Data, Fitted, Params, Range, Space, Task
+from classic.tabular.candidates.base import (
+    Choice,
+    Data,
+    Fitted,
+    Params,
+    Range,
+    Space,
+    Task,
+    answers,
+)
 from classic.tabular.candidates.files import read_sklearn, write_sklearn
 from classic.tabular.columns import Floats
 from classic.tabular.preparation import Prepared
@@ -27,9 +36,7 @@ class LinearModel:
     rounds: int = 0
 
     def predict(self, prepared: Prepared) -> Floats:
-        ask = getattr(self.model, "predict_proba", self.model.predict)
-        found: Floats = ask(prepared.astype(np.float64))
-        return found
+        return answers(self.model, prepared.astype(np.float64))
 
     def save(self, folder: Path) -> None:
         write_sklearn(self.model, folder / FILE)
