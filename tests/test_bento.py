@@ -21,7 +21,7 @@ from lifecycle.predictors import load
 from lifecycle.state import State
 from lifecycle.tracking import Tracker
 from rag.config import RagConfig
-from services.bento import Bento, code_of, package
+from services.bento import Bento, package
 from services.kubernetes import Deployed, manifests
 from services.packaged import BUNDLE, FILE
 from tests.bentos import WITH_KEY, bento_running, hidden_python, hide, rows_bundle
@@ -163,14 +163,6 @@ def test_equal_parts_are_built_once(
     assert package(made("films"), 3, home / "work") == films
     assert (films.path / "bento.yaml").stat().st_mtime_ns == built
     assert not list((home / "work").iterdir())
-
-
-def test_only_files_that_the_kind_needs_are_taken() -> None:
-    of_films, of_notes = code_of("classic"), code_of("rag")
-    assert not [name for name in of_films if name.startswith(("rag/", "steps/", "pipelines/"))]
-    assert not [name for name in of_notes if name.startswith(("classic/", "usecases/", "cli/"))]
-    for files in (of_films, of_notes):
-        assert {"services/entry.py", "services/page/style.css", "lifecycle/errors.py"} <= set(files)
 
 
 def test_the_dockerfile_installs_the_pins_and_runs_without_root(
