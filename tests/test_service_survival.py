@@ -189,7 +189,5 @@ def test_overload_is_refused_with_a_time_to_come_back_and_passes(
         answers = [one.result() for one in asked]
         statuses = sorted(answer.status_code for answer in answers)
         assert statuses == [429] * (CLIENTS - 2) + [504] * 2
-        assert all(
-            int(one.headers["retry-after"]) >= 1 for one in answers if one.status_code == 429
-        )
+        assert all(int(one.headers["retry-after"]) >= 1 for one in answers if one.status_code == 429)
         assert service.post("/v1/search", TEA).status_code == 200
