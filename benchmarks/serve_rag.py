@@ -23,8 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.load import load
 from benchmarks.scale_corpus import QUESTIONS, make
@@ -57,7 +56,7 @@ def main() -> None:
 
 
 def prepare(home: Path, chunks: int) -> None:
-    """Make a bundle of so many chunks and register it as a champion in the state folder ``home``."""
+    """Register a bundle of so many chunks as the champion of the state folder ``home``."""
     from lifecycle.atomic import write_text
     from lifecycle.registry import CHAMPION
     from lifecycle.stages import VERSION

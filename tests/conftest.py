@@ -11,10 +11,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cli.environment import DEFAULTS
+from lifecycle.fingerprint import ROOT
 from lifecycle.state import State
 from lifecycle.tracking import Tracker
 
 os.environ.update(DEFAULTS)
+# ZenML reads it when it is imported, which some tests do before a pipeline is started.
+os.environ["ZENML_CUSTOM_SOURCE_ROOT"] = str(ROOT)
 # Threads that wait for each other leave the processor to others: on a busy machine LightGBM and
 # torch are tens of times slower without.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -120,6 +120,7 @@ def test_what_is_hidden_cannot_be_had(films: Bento, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.minutes
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["films", "notes"])
 def test_a_bento_serves_in_a_clean_environment(

@@ -21,7 +21,7 @@ from lifecycle.tracking import Tracker
 from rag.predictor import load
 from tests.toys import NOTES, write_notes
 
-KILLS = int(os.environ.get("MLOPS_TEST_KILLS", "16"))
+KILLS = int(os.environ.get("MLOPS_TEST_KILLS", "10"))
 
 
 class KillServer:

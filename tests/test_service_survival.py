@@ -67,7 +67,8 @@ class Load:
 
     def reached(self, more: int) -> None:
         """Wait for so many more answers."""
-        until_true(lambda wanted=len(self.statuses) + more: len(self.statuses) >= wanted)
+        wanted = len(self.statuses) + more
+        until_true(lambda: len(self.statuses) >= wanted)
 
     def ask(self, url: str) -> None:
         with httpx.Client(base_url=url, timeout=30) as client:

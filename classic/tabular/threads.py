@@ -1,6 +1,6 @@
 """How many threads the libraries of numbers may use."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import cache
 from typing import Any
 
@@ -13,9 +13,11 @@ def limited(threads: int) -> AbstractContextManager[Any]:
 
 @cache
 def _controller() -> Any:
-    """Looking for the libraries takes 10 ms; they must be loaded before."""
-    import sklearn.ensemble
-    import sklearn.linear_model  # noqa: F401
+    """Looking for the libraries takes 10 ms; they must be loaded before. A service of a model that
+    needs no scikit-learn has none."""
     from threadpoolctl import ThreadpoolController
 
+    with suppress(ModuleNotFoundError):
+        import sklearn.ensemble
+        import sklearn.linear_model  # noqa: F401
     return ThreadpoolController()
