@@ -2,15 +2,15 @@
 
 import sys
 
+from classic.tabular.stages.train import ONNX
 from lifecycle.bundle import Bundle
 
 _RECOMMENDER = ("numba", "numpy", "pandas", "pyarrow", "pydantic", "scipy", "threadpoolctl")
-_TABULAR = ("numpy", "pandas", "pyarrow", "pydantic", "threadpoolctl")
-_SKLEARN = ("scikit-learn", "scipy", "skops")
+_TABULAR = ("numpy", "pandas", "pyarrow", "pydantic", "scikit-learn", "threadpoolctl")
 _OF_MODEL = {
-    "linear": _SKLEARN,
-    "forest": _SKLEARN,
-    "boosting": _SKLEARN,
+    "linear": ("scipy", "skops"),
+    "forest": ("scipy", "skops"),
+    "boosting": ("scipy", "skops"),
     "lightgbm": ("lightgbm",),
     "xgboost": ("scipy", "xgboost" if sys.platform == "darwin" else "xgboost-cpu"),
 }
@@ -22,4 +22,5 @@ def needs(bundle: Bundle) -> list[str]:
     if settings["problem"] == "recommendation":
         return list(_RECOMMENDER)
     intervals = ["lightgbm"] if settings["problem"] == "regression" else []
-    return [*_TABULAR, *_OF_MODEL[settings["model"]], *intervals]
+    exported = ["onnxruntime"] if ONNX in bundle.manifest.files else []
+    return [*_TABULAR, *_OF_MODEL[settings["model"]], *intervals, *exported]

@@ -30,7 +30,7 @@ SERVICE_NEEDS = ["bentoml", "filelock", "numpy", "orjson", "prometheus-client", 
 SERVICE_NEEDS += ["pydantic", "PyYAML"]
 # What the wheels of a package take from the system.
 SYSTEM = {"lightgbm": "libgomp1"}
-# Building imports the service; it plans nothing for the machine that it is built on.
+# Building imports the service, whatever GPUs it will ask for.
 _BUILDING = {"device": "cpu"}
 
 

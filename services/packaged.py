@@ -25,6 +25,7 @@ from services.workers import thread_environment
 
 FILE, BUNDLE = "service.json", "bundle"
 STATE = "~/.mlops"
+PLANNED = frozenset({"workers", "threads", "device", "gpus"})
 # Libraries that would send something, or talk, if nobody told them.
 QUIET = {
     "BENTOML_DO_NOT_TRACK": "True",
@@ -47,7 +48,7 @@ def told(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     home = environment.get("MLOPS_HOME") or f"{STATE}/{own['name']}"
     tree = own | {"bundle": str(folder / BUNDLE), "state": _absolute(home)} | given
     settings = build(ServiceSettings, tree, VARIABLE)
-    if "device" not in given:  # else a process before this one has planned
+    if not given.keys() >= PLANNED:  # else a process before this one has planned
         settings = _planned(settings, given)
     if settings.insecure and settings.host in LOCAL and not settings.hosts:
         settings = settings.model_copy(update={"hosts": LOOPBACK})
@@ -88,11 +89,10 @@ def translated() -> Iterator[None]:
 
 def _planned(settings: ServiceSettings, given: Mapping[str, Any]) -> ServiceSettings:
     path = Path(settings.bundle)
+    gpus = "0" if given.get("device") == "cpu" else None
     workers = settings.workers if "workers" in given else 0
-    plan = planned(Bundle(path, read_manifest(path)), None, workers)
-    found = {"workers": plan.workers, "device": plan.device, "gpus": plan.gpus}
-    if "threads" not in given:
-        found["threads"] = plan.threads
+    plan = planned(Bundle(path, read_manifest(path)), gpus, workers)
+    found = {name: getattr(plan, name) for name in PLANNED - given.keys()}
     return settings.model_copy(update=found)
 
 

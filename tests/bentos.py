@@ -50,7 +50,7 @@ sys.addaudithook(hide)
 
 
 def rows_bundle(folder: Path, problem: Problem, kind: Kind) -> Path:
-    """A model of rows: see ``tests.tabular_contract``."""
+    """A model of rows, exported: see ``tests.tabular_contract``."""
     for name in ("version", "parts", "work"):
         (folder / name).mkdir(parents=True)
     write_text(folder / "version" / VERSION, json.dumps({"id": "rows-1"}))
@@ -61,7 +61,7 @@ def rows_bundle(folder: Path, problem: Problem, kind: Kind) -> Path:
         use_case="rows",
         problem=problem,
         learning=learning,
-        export=False,
+        export=True,
         resources=Resources(),
     )
     parts = folder / "parts", folder / "version"

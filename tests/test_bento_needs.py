@@ -1,4 +1,4 @@
-"""What the service of a bundle needs is pinned, and nothing is there for nothing."""
+"""What the service of a bundle needs is taken along or pinned, and nothing for nothing."""
 
 import json
 from importlib.metadata import version
@@ -11,7 +11,7 @@ from lifecycle.atomic import write_text
 from lifecycle.bundle import Bundle
 from lifecycle.errors import ConfigError
 from services import bento as bentos
-from services.bento import requirements_of
+from services.bento import code_of, requirements_of
 from tests.toys import make
 
 
@@ -37,7 +37,7 @@ def test_everything_is_pinned_as_installed_and_nothing_is_there_for_nothing(
     notes, rows = requirements_of(rag(tmp_path / "notes")), requirements_of(tabular(tmp_path))
     assert notes["faiss-cpu"] == version("faiss-cpu") and rows["pandas"] == version("pandas")
     assert not {"torch", "transformers", "mlflow", "zenml", "langchain-core", "pandas"} & set(notes)
-    assert not {"torch", "mlflow", "zenml", "optuna", "faiss-cpu", "scikit-learn"} & set(rows)
+    assert not {"torch", "mlflow", "zenml", "optuna", "faiss-cpu", "onnxruntime"} & set(rows)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,11 @@ def test_a_model_in_a_folder_of_this_machine_is_refused(tmp_path: Path) -> None:
     bundle = rag(tmp_path, retrieval={"rerank": {"model": str(tmp_path)}})
     with pytest.raises(ConfigError, match=r"retrieval\.rerank\.model is the folder"):
         requirements_of(bundle)
+
+
+def test_only_files_that_the_kind_needs_are_taken() -> None:
+    of_films, of_notes = code_of("classic"), code_of("rag")
+    assert not [name for name in of_films if name.startswith(("rag/", "steps/", "pipelines/"))]
+    assert not [name for name in of_notes if name.startswith(("classic/", "usecases/", "cli/"))]
+    for files in (of_films, of_notes):
+        assert {"services/entry.py", "services/page/style.css", "lifecycle/errors.py"} <= set(files)

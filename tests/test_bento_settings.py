@@ -28,6 +28,8 @@ def test_a_bento_plans_for_the_machine_that_it_runs_on(staged: Path) -> None:
     assert settings.bundle == str(staged / BUNDLE) and settings.state == "/somewhere"
     assert settings.limits.rows == 10 and settings.limits.k == 100
     assert settings.workers >= 1 and found["OMP_NUM_THREADS"] == str(settings.threads)
+    one = from_environment(told(staged, {VARIABLE: '{"device": "cpu", "workers": 3}'}))
+    assert (one.workers, one.device, one.gpus) == (3, "cpu", ()) and one.threads >= 1
     assert told(staged, found) == found, "a worker reads what its parent has planned"
 
 
