@@ -15,6 +15,7 @@ from rag.filters import Wanted
 from rag.generators import Generator, generate, load_generator
 from rag.index import RagIndex
 from rag.neighbours import merged
+from rag.remembered import RememberingEmbedder
 from rag.rerank import load_reranker
 from rag.retriever import Retriever
 from rag.types import Answer, Passage
@@ -97,7 +98,7 @@ def predictor_of(bundle: Bundle, device: str = "") -> RagPredictor:
     retrieval = RetrievalConfig.model_validate(settings["retrieval"])
     generation = GenerationConfig.model_validate(settings["generation"])
     embedding = EmbeddingConfig.model_validate(settings["embedding"])
-    embedder = from_bundle(bundle.path, embedding, device)
+    embedder = RememberingEmbedder(from_bundle(bundle.path, embedding, device))
     rerank = retrieval.rerank.model
     reranker = load_reranker(rerank, device) if rerank else None
     retriever = Retriever(RagIndex.load(bundle.path), embedder, retrieval, reranker)

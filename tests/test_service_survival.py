@@ -67,7 +67,8 @@ class Load:
 
     def reached(self, more: int) -> None:
         """Wait for so many more answers."""
-        until_true(lambda wanted=len(self.statuses) + more: len(self.statuses) >= wanted)
+        wanted = len(self.statuses) + more
+        until_true(lambda: len(self.statuses) >= wanted)
 
     def ask(self, url: str) -> None:
         with httpx.Client(base_url=url, timeout=30) as client:
@@ -189,5 +190,7 @@ def test_overload_is_refused_with_a_time_to_come_back_and_passes(
         answers = [one.result() for one in asked]
         statuses = sorted(answer.status_code for answer in answers)
         assert statuses == [429] * (CLIENTS - 2) + [504] * 2
-        assert all(int(one.headers["retry-after"]) >= 1 for one in answers if one.status_code == 429)
+        assert all(
+            int(one.headers["retry-after"]) >= 1 for one in answers if one.status_code == 429
+        )
         assert service.post("/v1/search", TEA).status_code == 200
