@@ -66,12 +66,10 @@ def main() -> None:
         options.json.write_text(json.dumps(found, indent=1))
 
 
-def prepared(use_case: str, home: Path) -> list[Server]:
-    """Train a model and write what the servers need."""
-    environment = os.environ | {"MLOPS_HOME": str(home)}
-    words = ["run.py", "--pipeline", "classic", "--use-case", use_case, *SMALL]
-    run = [sys.executable, *words, "--set", "gate.rules=[]"]
-    subprocess.run(run, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+def prepared(use_case: str, home: Path, trained: bool = False) -> list[Server]:
+    """Train a model, unless one is ``trained``, and write what the servers need."""
+    if not trained:
+        _train(use_case, home)
     os.environ["MLOPS_HOME"] = str(home)
     from lifecycle.predictors import load as load_predictor
     from lifecycle.stack import load_stack, tracker_of
@@ -113,6 +111,13 @@ def prepared(use_case: str, home: Path) -> list[Server]:
             store,
         ),
     ]
+
+
+def _train(use_case: str, home: Path) -> None:
+    environment = os.environ | {"MLOPS_HOME": str(home)}
+    words = ["run.py", "--pipeline", "classic", "--use-case", use_case, *SMALL]
+    run = [sys.executable, *words, "--set", "gate.rules=[]"]
+    subprocess.run(run, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def example(schema: Any, home: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Schemathesis over each service's own OpenAPI description: no 5xx, all answers as declared.
 
-MLOPS_SCHEMA_CASES=700 sends seven times as many; without -q the number of cases is printed.
+MLOPS_SCHEMA_CASES=700 sends seven times as many.
 """
 
 import asyncio
