@@ -54,6 +54,7 @@ def _settings(
         "insecure": options.insecure,
         "workers": found.workers,
         "threads": found.threads,
+        "waiting": found.waiting,
         "device": found.device,
         "gpus": found.gpus,
     }

@@ -25,7 +25,7 @@ from services.workers import thread_environment
 
 FILE, BUNDLE = "service.json", "bundle"
 STATE = "~/.mlops"
-PLANNED = frozenset({"workers", "threads", "device", "gpus"})
+PLANNED = frozenset({"workers", "threads", "waiting", "device", "gpus"})
 # Libraries that would send something, or talk, if nobody told them.
 QUIET = {
     "BENTOML_DO_NOT_TRACK": "True",

@@ -81,7 +81,7 @@ class Models:
         install(otlp_tracer(settings.name or "models", with_text=settings.log_texts))
         self._records = RequestLog(settings.folders().requests)
         self._places = Places(settings.limits.concurrency, settings.limits.queue)
-        self._executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="model")
+        self._executor = ThreadPoolExecutor(settings.threads + settings.waiting, "model")
         self._holder = Holder(origin_of(settings, settings.device), settings.watch_s)
         context = Context(settings, self._holder, self._executor, Metrics(), self._records)
         MOUNTED.app = build(context, self._guard(settings, lines))

@@ -35,7 +35,8 @@ class ServiceSettings(Frozen):
     served, or always ``version``; ``bundle`` is a folder that is served instead.
 
     ``device``: ``cpu`` or ``cuda``; ``gpus``: of each worker the number of its own. ``threads``:
-    of each worker. ``rate``: requests a minute for each key, 0 any number. ``watch_s``: how often
+    of each worker; ``waiting``: so many requests more may wait there for a language model
+    elsewhere. ``rate``: requests a minute for each key, 0 any number. ``watch_s``: how often
     the registry is asked for the champion. ``keys``: whether an API key is asked for; only the
     command line, which knows the address, says no.
     """
@@ -49,6 +50,7 @@ class ServiceSettings(Frozen):
     port: int = Field(3000, ge=0, le=65_535)
     workers: int = Field(1, ge=1)
     threads: int = Field(1, ge=1)
+    waiting: int = Field(0, ge=0)
     device: str = "cpu"
     gpus: tuple[str, ...] = ()
     limits: Limits = Limits()

@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NoReturn
 
 from lifecycle.bundle import Bundle
@@ -20,6 +21,7 @@ from services.guard.headers import LOOPBACK
 from services.settings import ServiceSettings
 from services.workers import Plan, plan, thread_environment
 
+WAITING = 32
 IMPORT = "services.service:Models"
 LOCAL = ("127.0.0.1", "::1")
 
@@ -37,7 +39,9 @@ def planned(bundle: Bundle, gpus: str | None, workers: int) -> Plan:
         resources = resources.model_copy(update={"gpus": wanted})
     if bundle.manifest.kind == "classic" and resources.gpus == "auto":
         resources = resources.model_copy(update={"gpus": 0})  # these models use none
-    return plan(resources, workers)
+    generation = bundle.manifest.settings.get("generation", {})
+    elsewhere = generation.get("provider") == "openai"
+    return replace(plan(resources, workers), waiting=WAITING if elsewhere else 0)
 
 
 def admitted(settings: ServiceSettings) -> ServiceSettings:

@@ -18,13 +18,15 @@ THREAD_VARIABLES = (
 @dataclass(frozen=True)
 class Plan:
     """``gpus``: of each worker the number of its GPU, as ``CUDA_VISIBLE_DEVICES`` counts; empty on
-    a processor. ``said``: which device was taken, and why."""
+    a processor. ``said``: which device was taken, and why. ``waiting``: how many requests of a
+    worker may wait for a language model elsewhere, which takes no core."""
 
     workers: int
     threads: int
     device: str
     gpus: tuple[str, ...]
     said: str
+    waiting: int = 0
 
 
 def plan(resources: Resources, workers: int = 0, visible: str | None = None) -> Plan:

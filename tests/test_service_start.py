@@ -18,7 +18,7 @@ from lifecycle.tracking import Tracker
 from services.settings import ServiceSettings, from_environment
 from services.start import admitted, environment, planned
 from services.workers import assign, gpu_names, gpu_of, plan, thread_environment
-from tests.serving import free_port, register
+from tests.serving import free_port, notes_bundle, register
 from tests.toys import make
 
 
@@ -147,3 +147,10 @@ def test_what_is_wrong_is_said_in_one_line(
     assert main(["serve", *words]) == code
     told = capsys.readouterr().err
     assert message in told and told.startswith("error: ") and told.count("\n") == 1
+
+
+def test_requests_that_wait_for_a_language_model_take_no_core(tmp_path: Path) -> None:
+    extractive = open_bundle(notes_bundle(tmp_path / "extractive"))
+    remote = open_bundle(notes_bundle(tmp_path / "remote", chat="http://127.0.0.1:9/v1"))
+    assert planned(extractive, None, 1).waiting == 0
+    assert planned(remote, None, 1).waiting > planned(remote, None, 1).threads
