@@ -24,8 +24,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
-from load import load
-from serve import Server, prepared, running
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.load import load
+from benchmarks.serve import Server, prepared, running
 
 CONNECTIONS, WARM_UP, EVERY_S = 16, 0.2, 2.0
 MOST_GROWTH = 0.05
