@@ -108,7 +108,7 @@ def _suggestion(status: str, version: Version) -> str:
     if status == "rejected":
         return f"python run.py models {version.name} --lineage"
     if version.tags.get("kind") != "rag":
-        return f"python run.py compare --use-case {version.tags['use_case']}"
+        return f"python run.py serve {version.name}"
     if version.name == "handbook":
         return 'python run.py ask "How do I roll back a model?"'
     return f'python run.py ask "…" --name {version.name}'

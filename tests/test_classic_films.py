@@ -43,7 +43,7 @@ def test_a_rule_is_trained_gated_and_champion(
     assert run("--set", "model=popular") == 0
     out, err = capfd.readouterr()
     assert "films version 1 passed its gate and is the champion now." in out
-    assert "Next: python run.py compare --use-case movies" in out
+    assert "Next: python run.py serve films" in out
     for step in "load warehouse split train evaluate gate register".split():
         assert f"✓ {step}" in err
     assert tags(1)["algorithm"] == "popular"
