@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
 
 from lifecycle.comparison import ROUNDING, Comparison, compare, compare_statistics
+from lifecycle.config import Frozen
 from lifecycle.errors import ConfigError, DataError, did_you_mean
 from lifecycle.evaluation import Evaluation, Interval
 from lifecycle.statistics import find
@@ -56,6 +57,12 @@ class Rule(BaseModel):
         if (self.rule == "better_than_baseline") != bool(self.baseline):
             raise ValueError("baseline names the metric to beat: in better_than_baseline, only")
         return self
+
+
+class GateConfig(Frozen):
+    """``gate:`` of a pipeline's YAML."""
+
+    rules: list[Rule] = []
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from lifecycle.config import Frozen
-from lifecycle.gate import Rule
+from lifecycle.gate import GateConfig
 from lifecycle.resources import Resources
 
 
@@ -133,10 +133,6 @@ class JudgeConfig(Frozen):
 
 class EvaluationConfig(Frozen):
     judge: JudgeConfig = JudgeConfig()
-
-
-class GateConfig(Frozen):
-    rules: list[Rule] = []
 
 
 class RagConfig(Frozen):

@@ -16,6 +16,7 @@ from lifecycle.errors import StorageError
 from lifecycle.progress import track
 from rag.embedder import Embedder
 from rag.types import Vectors
+from rag.wrapped import Wrapped
 
 LARGEST = 2_000_000
 """Vectors kept for a model; beyond, the oldest go. 3 GB at 384 dimensions."""
@@ -30,7 +31,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS vectors
 Key = bytes
 
 
-class CachedEmbedder:
+class CachedEmbedder(Wrapped):
     """An `Embedder` that looks up passages before it embeds them; questions pass through.
 
     One SQLite file in ``folder`` for each embedder name, keyed by the SHA-256 of the text. Several
@@ -43,28 +44,10 @@ class CachedEmbedder:
     """
 
     def __init__(self, embedder: Embedder, folder: Path) -> None:
-        self.embedder = embedder
+        super().__init__(embedder)
         self.path = folder / f"{re.sub(r'[^A-Za-z0-9@.-]+', '-', embedder.name)}.sqlite"
         self.hits = 0
         self.misses = 0
-
-    @property
-    def name(self) -> str:
-        return self.embedder.name
-
-    @property
-    def dimension(self) -> int:
-        return self.embedder.dimension
-
-    @property
-    def max_tokens(self) -> int:
-        return self.embedder.max_tokens
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return self.embedder.count_tokens(texts)
-
-    def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        return self.embedder.encode_queries(texts)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """As the embedder itself. Raises StorageError where the cache cannot be written."""

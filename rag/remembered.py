@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rag.embedder import Embedder
 from rag.types import Vectors
+from rag.wrapped import Wrapped
 
 CAPACITY = 200_000
 """Sentences; 180 MB at 384 dimensions."""
@@ -20,7 +21,7 @@ _FIRST = 1_024
 _BATCH = 32
 
 
-class Remembered:
+class Remembered(Wrapped):
     """An `Embedder` that remembers the passages embedded last, as float16; questions pass through.
 
     What is remembered is what is given, the first time too, so that an answer does not depend on
@@ -28,25 +29,13 @@ class Remembered:
     """
 
     def __init__(self, embedder: Embedder, capacity: int = CAPACITY) -> None:
-        self.embedder = embedder
+        super().__init__(embedder)
         self.capacity = capacity
         self._lock = threading.Lock()
         self._rows: dict[bytes, int] = {}
         self._keys: list[bytes] = []
         self._vectors: NDArray[np.float16] = np.zeros((0, embedder.dimension), dtype=np.float16)
         self._oldest = 0
-
-    @property
-    def name(self) -> str:
-        return self.embedder.name
-
-    @property
-    def dimension(self) -> int:
-        return self.embedder.dimension
-
-    @property
-    def max_tokens(self) -> int:
-        return self.embedder.max_tokens
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
@@ -63,12 +52,6 @@ class Remembered:
                 for place, vector in zip(new, made, strict=True):
                     self._keep(keys[place], vector)
         return out
-
-    def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        return self.embedder.encode_queries(texts)
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return self.embedder.count_tokens(texts)
 
     def __len__(self) -> int:
         return len(self._rows)

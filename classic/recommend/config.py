@@ -9,7 +9,7 @@ from classic.recommend.simulate import SimulationConfig
 from classic.recommend.warehouse import WarehouseConfig
 from lifecycle.config import Frozen
 from lifecycle.errors import did_you_mean
-from lifecycle.gate import Rule
+from lifecycle.gate import GateConfig, Rule
 from lifecycle.resources import Resources
 
 RULES = ("top_rated", "alphabetical", "popular", "by_genre")
@@ -44,10 +44,6 @@ class EvaluationConfig(Frozen):
     ``known``; ages count in tens."""
 
     segments: list[Literal["region", "age"]] = ["region"]
-
-
-class GateConfig(Frozen):
-    rules: list[Rule] = []
 
 
 class Training(Frozen):

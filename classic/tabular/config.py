@@ -6,7 +6,7 @@ from pydantic import Field
 
 from classic.tabular.settings import Learning, Problem
 from lifecycle.config import Frozen
-from lifecycle.gate import Rule
+from lifecycle.gate import GateConfig, Rule
 from lifecycle.intake import FilesConfig
 from lifecycle.resources import Resources
 
@@ -57,10 +57,6 @@ class OnnxConfig(Frozen):
     """``export``: put an ONNX model, which scores without any of this project, into the bundle."""
 
     export: bool = True
-
-
-class GateConfig(Frozen):
-    rules: list[Rule] = []
 
 
 class Training(Frozen):
