@@ -39,15 +39,18 @@ def working(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def status(what: str) -> Iterator[Callable[[str], None]]:
-    """A function that shows what ``what`` is about, where standard error is a terminal."""
+def bar(what: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A function that moves a progress bar by one of ``total`` and says what was done, where
+    standard error is a terminal."""
     if not sys.stderr.isatty():
         yield lambda text: None
         return
     from rich.markup import escape
+    from rich.progress import Progress
 
-    with console().status(f"{what}") as shown:
-        yield lambda text: shown.update(f"{what}: {escape(text)}")
+    with Progress(console=console(), transient=True) as shown:
+        task = shown.add_task(f"  {what}", total=total)
+        yield lambda text: shown.update(task, advance=1, description=f"  {what}: {escape(text)}")
 
 
 def say_step(name: str, text: str, seconds: float) -> None:

@@ -10,7 +10,7 @@ from lifecycle import bundle as bundles
 from lifecycle.atomic import write_text
 from lifecycle.bundle import Manifest
 from lifecycle.fingerprint import code_version, libraries
-from lifecycle.progress import status
+from lifecycle.progress import bar
 from lifecycle.stages import VERSION
 from lifecycle.tables import TableSchema
 
@@ -29,7 +29,7 @@ def train(
     from classic.tabular import model as models
 
     frame = tables.read(parts / TRAIN, schema)
-    with status("train") as told:
+    with bar("train", chosen.learning.tuning.trials) as told:
         trained = models.train(
             frame, schema, chosen.problem, chosen.learning, chosen.resources.threads, told
         )
